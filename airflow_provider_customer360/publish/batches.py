@@ -1,0 +1,83 @@
+"""Record batches on their way into a database: cleaned, cut, as CSV or as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Rows that are in memory as text or Python objects at a time.
+BATCH_ROWS = 50_000
+#: A decimal of so many digits survives as a floating-point number (sys.float_info.dig).
+_FLOAT_DIGITS = 15
+
+
+def cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Parts of a batch, none of them empty or large."""
+    for start in range(0, batch.num_rows, BATCH_ROWS):
+        yield batch.slice(start, BATCH_ROWS)
+
+
+def clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch in the schema's types; NaN and infinity become null, as NULL is all databases share."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    null = pa.scalar(None, pa.float64())
+
+    def finite(column: pa.Array) -> pa.Array:
+        return pc.if_else(pc.is_finite(column), column, null) if pa.types.is_float64(column.type) else column
+
+    batch = batch if batch.schema.equals(schema) else batch.cast(schema)
+    return pa.RecordBatch.from_arrays([finite(column) for column in batch.columns], schema=schema)
+
+
+def to_csv(batch: pa.RecordBatch) -> memoryview:
+    """CSV for Postgres: null is nothing, empty text is ``""``; NUL characters, which it refuses, are gone."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv
+
+    def storable(column: pa.Array) -> pa.Array:
+        return pc.replace_substring(column, "\0", "") if pa.types.is_string(column.type) else column
+
+    columns = [storable(column) for column in batch.columns]
+    sink = pa.BufferOutputStream()
+    options = csv.WriteOptions(include_header=False, quoting_style="needed")
+    csv.write_csv(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), sink, options)
+    return memoryview(sink.getvalue())
+
+
+def to_rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """Rows for SQLite, which has numbers and text only."""
+    return zip(*map(_sqlite_values, batch.columns), strict=True)
+
+
+def _sqlite_values(column: pa.Array) -> list[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_timestamp(column.type):
+        # Arrow writes the text, because Python's datetime ends with the year 9999. All have six digits
+        # after the second, so that text sorts as time does.
+        text = pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
+        column = pc.binary_join_element_wise(text, "+00:00", "") if column.type.tz else text
+    if pa.types.is_date32(column.type):
+        column = pc.cast(column, pa.string())
+    values: list[Any] = column.to_pylist()
+    if pa.types.is_decimal(column.type):
+        return [None if value is None else exact_number(value) for value in values]
+    return values
+
+
+def exact_number(value: Decimal) -> int | float | str:
+    """A number that is exactly this decimal, or its digits as text where SQLite has no such number."""
+    whole, text = int(value), format(value, "f")
+    if value == whole and abs(whole) < 2**63:
+        return whole
+    # Not Decimal.normalize(), which rounds to 28 digits.
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return float(text) if len(text.replace(".", "").lstrip("-0")) <= _FLOAT_DIGITS else text

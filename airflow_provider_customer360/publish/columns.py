@@ -1,0 +1,97 @@
+"""What a column holds, and whether a column that exists can hold it exactly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from airflow_provider_customer360.unify.errors import PublishError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Digits of the largest 64-bit integer.
+_INTEGER_DIGITS = 19
+_NATIVE = re.compile(r"(?P<base>[^(]*)(?:\((?P<arguments>[-\d, ]*)\))?(?P<rest>.*)")
+
+
+class Kind(StrEnum):
+    """The kinds of columns that profiles have; each is one Arrow type."""
+
+    TEXT = "string"
+    INTEGER = "int64"
+    DECIMAL = "decimal128"
+    FLOAT = "double"
+    BOOLEAN = "bool"
+    DATE = "date32[day]"
+    TIMESTAMP = "timestamp[us]"
+    TIMESTAMPTZ = "timestamp[us, tz=UTC]"
+
+
+@dataclass(frozen=True)
+class ColumnType:
+    """A kind and, for decimals, the digits in all and after the point."""
+
+    kind: Kind
+    precision: int = 0
+    scale: int = 0
+
+
+@dataclass(frozen=True)
+class ExistingColumn:
+    """A column of the table as it is.
+
+    Attributes:
+        name: its spelling in the database.
+        native: its type in the database's words.
+        required: it refuses NULL.
+        has_default: the database fills it where nothing is given.
+        generated: the database computes it, nobody may write it.
+        unique: no two rows have the same value.
+    """
+
+    name: str
+    native: str
+    required: bool = False
+    has_default: bool = False
+    generated: bool = False
+    unique: bool = False
+
+
+def type_of(field: pa.Field) -> ColumnType:
+    """The column type of an Arrow field.
+
+    Raises:
+        PublishError: no database column is meant for it.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_decimal128(field.type):
+        return ColumnType(Kind.DECIMAL, field.type.precision, field.type.scale)
+    try:
+        return ColumnType(Kind(str(field.type)))
+    except ValueError:
+        allowed = ", ".join(Kind)
+        raise PublishError(
+            f"Column {field.name!r} has the Arrow type {field.type}; allowed: {allowed}. Cast it."
+        ) from None
+
+
+def base_of(native: str) -> tuple[str, tuple[int, ...]]:
+    """Split a database's type, ``timestamp(3) with time zone``, into its name and its arguments."""
+    match = _NATIVE.fullmatch(native.strip().lower())
+    if match is None:  # a newline in the name of a user-defined type
+        return native, ()
+    arguments = match["arguments"] or ""
+    numbers = tuple(int(part) for part in arguments.split(",") if part.strip().lstrip("-").isdigit())
+    return " ".join(f"{match['base']} {match['rest']}".split()), numbers
+
+
+def decimal_fits(column: ColumnType, precision: int, scale: int = 0) -> bool:
+    """Whether a decimal column of this size holds every value of an integer or decimal column."""
+    if column.kind is Kind.INTEGER:
+        return precision - scale >= _INTEGER_DIGITS and scale >= 0
+    whole = column.precision - column.scale
+    return column.kind is Kind.DECIMAL and precision - scale >= whole and scale >= column.scale

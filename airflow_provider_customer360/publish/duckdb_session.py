@@ -1,0 +1,58 @@
+"""DuckDB: Arrow read in place."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_customer360.publish.dialects import DUCKDB
+from airflow_provider_customer360.publish.names import Table, quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class DuckDBSession:
+    """DuckDB. Between processes its lock on the file orders publishers, within one ours does."""
+
+    dialect = DUCKDB
+    _turn = threading.Lock()
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._has_turn = False
+
+    def execute(self, statement: str) -> int:
+        row = self._connection.execute(statement).fetchone()
+        return int(row[0]) if row and isinstance(row[0], int) else 0
+
+    def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
+        return list(self._connection.execute(statement, list(parameters)).fetchall())
+
+    def load(self, staging: str, batch: pa.RecordBatch) -> None:
+        import pyarrow as pa
+
+        self._connection.register("customer360_batch", pa.Table.from_batches([batch]))
+        self._connection.execute(f"INSERT INTO {quote(staging)} SELECT * FROM customer360_batch")
+        self._connection.unregister("customer360_batch")
+
+    def begin(self, target: Table) -> None:
+        # DuckDB does not wait for another writer, it fails; and it decides at the first statement what a
+        # transaction sees, therefore the staging table was filled before.
+        self._has_turn = self._turn.acquire()
+        self._connection.execute(self.dialect.begin)
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        self._connection.rollback()
+
+    def close(self) -> None:
+        try:
+            self._connection.close()
+        finally:
+            if self._has_turn:
+                self._has_turn = False
+                self._turn.release()

@@ -1,0 +1,94 @@
+"""Errors of databases, retold without their messages: those quote rows, and rows are customers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from airflow_provider_customer360.unify.errors import Customer360Error, PublishError
+
+Result = TypeVar("Result")
+
+_DRIVERS = frozenset({"duckdb", "_duckdb", "psycopg", "psycopg2", "sqlite3"})
+#: What passes by itself: SQLSTATE classes, SQLite's names, DuckDB's classes.
+_TRANSIENT = ("08", "40", "53", "55P03", "57P", "SQLITE_BUSY", "SQLITE_LOCKED", "Transaction", "IOException")
+#: Drivers raise these without a code when the connection broke.
+_BROKEN = frozenset({"OperationalError", "InterfaceError", "ConnectionException", "ConnectionTimeout"})
+_CONSTRAINT = (
+    "A constraint that somebody put on the table refuses the profiles: drop or relax it, or correct the data."
+)
+_READ_ONLY = "The database is read-only here; give target_conn_id a connection that may write."
+_ADVICE = {
+    "23": _CONSTRAINT,
+    "SQLITE_CONSTRAINT": _CONSTRAINT,
+    "ConstraintException": _CONSTRAINT,
+    "25006": _READ_ONLY,
+    "SQLITE_READONLY": _READ_ONLY,
+    "3F000": "The schema does not exist; create it first.",
+    "42501": "Grant the connection's user what it lacks: to create tables, or all on this one.",
+    "22": "A value is beyond what a column can hold, such as a date before 4713 BC.",
+    "54011": "The profiles have more columns than the database allows; name the attributes to keep.",
+    "BinderException": "Is there another object of that name, or a view on the columns?",
+    "CatalogException": "Does the schema exist?",
+}
+
+
+class TransientPublishError(PublishError):
+    """A failure that passes by itself: connection lost, deadlock, table or file in use."""
+
+    retryable = True
+
+
+def guarded(action: Callable[[], Result], subject: str) -> Result:
+    """Do what talks to the database; only class, code and advice of a failure get out.
+
+    Raises:
+        PublishError: the action failed.
+    """
+    # Raised after the handler, so that not even __context__ refers to the driver's error. The traceback
+    # stays: it has the lines of the code and no message.
+    try:
+        return action()
+    except Customer360Error:
+        raise  # already one of ours
+    except Exception as failure:
+        error = _retold(failure, subject).with_traceback(failure.__traceback__)
+    raise error
+
+
+def from_driver(error: Exception) -> bool:
+    """Whether a database driver raised the error."""
+    return any(base.__module__.partition(".")[0] in _DRIVERS for base in type(error).__mro__)
+
+
+def _retold(error: Exception, subject: str) -> PublishError:
+    code = code_of(error)
+    label = code or type(error).__name__
+    transient = label.startswith(_TRANSIENT) or (code is None and label in _BROKEN)
+    advice = [text for prefix, text in _ADVICE.items() if label.startswith(prefix)]
+    if transient:
+        advice = ["This passes by itself; run the task again, or give it retries."]
+    named = f" ({code})" if code else ""
+    return (TransientPublishError if transient else PublishError)(
+        f"{subject} failed with {type(error).__name__}{named}{_constraint(error)}; the table is as it was. "
+        f"{' '.join(advice)} The database's own message may quote customers and is left out; its server "
+        "log has it."
+    )
+
+
+def code_of(error: Exception) -> str | None:
+    """SQLSTATE, or SQLite's name of the error, or None."""
+    for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
+        code = getattr(error, attribute, None)
+        if isinstance(code, str):
+            return code
+    return None
+
+
+def _constraint(error: Exception) -> str:
+    # The name of a constraint or column is no customer's value, and without it nobody finds the rule.
+    details = getattr(error, "diag", None)
+    names = [getattr(details, f"{kind}_name", None) for kind in ("constraint", "column")]
+    return "".join(
+        f", {kind} {name!r}" for kind, name in zip(("constraint", "column"), names, strict=True) if name
+    )

@@ -1,0 +1,119 @@
+"""Names of tables and columns: parsed, quoted and shortened here and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_customer360.unify.errors import ConfigError
+
+if TYPE_CHECKING:
+    from airflow_provider_customer360.publish.dialects import Dialect
+
+_PART = r'(?:"(?:[^"]|"")+"|[^".]+)'
+_TABLE = re.compile(rf"({_PART})(?:\.({_PART}))?", re.DOTALL)
+_LOWER_ASCII = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name and, where it was stated, its schema."""
+
+    schema: str | None
+    name: str
+
+    @property
+    def quoted(self) -> str:
+        """The name as SQL."""
+        return ".".join(quote(part) for part in (self.schema, self.name) if part is not None)
+
+    def __str__(self) -> str:
+        return self.name if self.schema is None else f"{self.schema}.{self.name}"
+
+
+def parse_table(text: str) -> Table:
+    """Read ``name`` or ``schema.name``; a part in double quotes may hold dots and doubled quotes.
+
+    Raises:
+        ConfigError: the text is neither.
+    """
+    match = _TABLE.fullmatch(text) if isinstance(text, str) else None
+    parts = [_unquoted(part) for part in match.groups() if part is not None] if match else []
+    if not all(parts) or not parts:
+        raise ConfigError(
+            f"target_table is {text!r}; give 'name' or 'schema.name', and put a part that has a dot in "
+            "double quotes, such as '\"my.table\"'."
+        )
+    for part in parts:
+        quote(part)  # refuses what no database accepts
+    return Table(parts[0] if len(parts) == 2 else None, parts[-1])
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.strip()
+
+
+def quote(name: str) -> str:
+    """Make any name an SQL identifier.
+
+    Raises:
+        ConfigError: the name is empty, has a NUL character or is not valid Unicode.
+    """
+    if not name or "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of a table or column; a name has at least one character, no "
+            "NUL and no half of a surrogate pair."
+        )
+    return '"' + name.replace('"', '""') + '"'
+
+
+def check_length(table: Table, dialect: Dialect) -> None:
+    """Refuse what the database would cut off: a table has the name that somebody looks for.
+
+    Raises:
+        ConfigError: the schema's or the table's name is too long.
+    """
+    limit = dialect.max_name_bytes
+    for part in (table.schema, table.name):
+        if part and limit and len(part.encode()) > limit:
+            raise ConfigError(
+                f"target_table has the name {part!r} of {len(part.encode())} bytes; {dialect.name} allows "
+                f"{limit}. Give target_table a shorter one."
+            )
+
+
+def fold(name: str, folds_case: bool) -> str:
+    """What a database compares: databases that ignore case do so for ASCII letters only."""
+    return name.translate(_LOWER_ASCII) if folds_case else name
+
+
+def column_names(names: Sequence[str], *, max_bytes: int | None, folds_case: bool) -> list[str]:
+    """The name of each column in the table: its own, shortened where it is too long or clashes.
+
+    The result depends on the set of names, not on their order, so that a column keeps its name from run
+    to run. Of names that differ only by case, the lower-case one stays as it is.
+    """
+    taken: dict[str, str] = {}
+    fitting = sorted(
+        (name for name in names if max_bytes is None or len(name.encode()) <= max_bytes), reverse=True
+    )
+    for name in fitting:
+        taken.setdefault(fold(name, folds_case), name)
+    result = {name: name for name in taken.values()}
+    for name in sorted(set(names) - result.keys()):
+        attempt = 0
+        while fold(short := _shortened(name, attempt, max_bytes), folds_case) in taken:
+            attempt += 1
+        taken[fold(short, folds_case)] = name
+        result[name] = short
+    return [result[name] for name in names]
+
+
+def _shortened(name: str, attempt: int, max_bytes: int | None) -> str:
+    digest = hashlib.sha256((name + "\0" * attempt).encode()).hexdigest()[:8]
+    prefix = name.encode()[: max_bytes - 9 if max_bytes else None].decode(errors="ignore")
+    return f"{prefix}_{digest}"

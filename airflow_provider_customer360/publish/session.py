@@ -1,0 +1,83 @@
+"""Connections that load Arrow: the Protocol, and which implementation a hook gets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, Dialect, dialect_of
+from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
+from airflow_provider_customer360.publish.failures import from_driver, guarded
+from airflow_provider_customer360.publish.names import Table
+from airflow_provider_customer360.publish.postgres_session import PostgresSession
+from airflow_provider_customer360.publish.sqlite_session import SqliteSession
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+
+class Session(Protocol):
+    """One connection, closed by whoever opened it; errors are the driver's own."""
+
+    dialect: Dialect
+
+    def execute(self, statement: str) -> int:
+        """Run a statement; return the number of rows that it touched."""
+
+    def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
+        """Run a query."""
+
+    def load(self, staging: str, batch: pa.RecordBatch) -> None:
+        """Append a batch to the staging table."""
+
+    def begin(self, target: Table) -> None:
+        """Start the transaction that changes the target, after all others that do."""
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+_SESSIONS: dict[str, type[PostgresSession] | type[SqliteSession] | type[DuckDBSession]] = {
+    session.dialect.name: session for session in (PostgresSession, SqliteSession, DuckDBSession)
+}
+
+
+def open_session(hook: DbApiHook) -> Session:
+    """Connect through the hook.
+
+    Raises:
+        ConfigError: no such kind of database.
+        PublishError: the database refuses.
+    """
+    dialect = dialect_of(hook)
+    connection = _connected(hook)
+    try:
+        return guarded(lambda: _SESSIONS[dialect.name](connection), "Connecting")
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _connected(hook: DbApiHook) -> Any:
+    """A connection; waits while another process has the DuckDB file, which by itself refuses at once."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return hook.get_conn()
+        except Exception as error:
+            if not from_driver(error):
+                raise  # Airflow's own: no such connection
+            failure = error
+        if "lock on file" not in str(failure) or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+
+    def fail() -> None:
+        raise failure
+
+    return guarded(fail, f"Connecting with {hook.get_conn_id()!r}")

@@ -1,0 +1,58 @@
+"""SQLite: rows inserted one by one, in transactions of our own making."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_customer360.publish.batches import to_rows
+from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, SQLITE
+from airflow_provider_customer360.publish.names import Table, quote
+from airflow_provider_customer360.unify.errors import PublishError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class SqliteSession:
+    """SQLite. Readers go on until the commit; in WAL mode they never wait."""
+
+    dialect = SQLITE
+
+    def __init__(self, connection: Any) -> None:
+        import sqlite3
+
+        if sqlite3.sqlite_version_info < (3, 37):
+            raise PublishError(
+                f"SQLite {sqlite3.sqlite_version} is too old to publish to; allowed: 3.37 or later."
+            )
+        self._connection = connection
+        connection.isolation_level = None  # transactions begin where we say, not where the driver thinks
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        # A full cache is written before the commit and shuts readers out from then on: 256 MiB, not 2.
+        connection.execute("PRAGMA cache_size = -262144")
+
+    def execute(self, statement: str) -> int:
+        return int(self._connection.execute(statement).rowcount)
+
+    def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
+        return list(map(tuple, self._connection.execute(statement, tuple(parameters))))
+
+    def load(self, staging: str, batch: pa.RecordBatch) -> None:
+        marks = ", ".join("?" * batch.num_columns)
+        # This transaction holds no lock: the staging table is in a file of its own.
+        self._connection.execute("BEGIN")
+        self._connection.executemany(f"INSERT INTO temp.{quote(staging)} VALUES ({marks})", to_rows(batch))
+        self._connection.execute("COMMIT")
+
+    def begin(self, target: Table) -> None:
+        self._connection.execute(self.dialect.begin)
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        self._connection.rollback()
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,153 @@
+"""What a column called just ``id`` identifies: that depends on its table and on the other sources.
+
+The rules, in order:
+
+1. A table of things (orders, tickets, events) or one with a ``customer_id`` of its own: the row's key.
+2. No other identifier in the source: the customer's id.
+3. A table of customers (``id`` unique, an e-mail or phone nearly so) whose ids are the values of another
+   source's ``customer_id`` (or other key): that type.
+4. Another table of customers: a key of this source alone, ``<source>_id``.
+5. Anything else: the row's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.names import words
+from airflow_provider_customer360.unify.schema import BARE_ID, STANDARD_TYPES, ColumnPlan, Role, SourcePlan, strength
+from airflow_provider_customer360.unify.standardise import standardised
+
+_TABLES_OF_THINGS = frozenset(
+    """order orders sale sales purchase purchases payment payments charge charges invoice invoices
+    transaction transactions refund refunds item items line lines product products cart carts checkout
+    checkouts ticket tickets case cases conversation conversations message messages call calls chat
+    event events session sessions visit visits view views pageview pageviews click clicks hit hits log
+    logs subscription subscriptions shipment shipments return returns review reviews booking bookings
+    activity activities interaction interactions opportunity opportunities deal deals""".split()
+)
+_BORNE_OUT = 0.9
+_NEARLY_UNIQUE = 0.9
+_AGREEMENT = 0.5
+_VALUES = 10_000
+
+
+def settle_bare_ids(engine: Engine, plans: Sequence[SourcePlan]) -> list[SourcePlan]:
+    """Give every bare id its role."""
+    settled = {plan.name: _settle_alone(engine, plan) for plan in plans}
+    open_ones = [plan for plan in settled.values() if _bare_id(plan)]
+    claims = {plan.name: _borne_out(engine, plan, list(settled.values())) for plan in open_ones}
+    for plan in open_ones:
+        claimed = claims[plan.name]
+        rivals = [other for other in open_ones if other is not plan and claims[other.name] == claimed]
+        if claimed and any(not _agree(engine, plan, _as_identifier(other, claimed), claimed) for other in rivals):
+            claimed = None
+        settled[plan.name] = _as_identifier(plan, claimed)
+    return [settled[plan.name] for plan in plans]
+
+
+def _settle_alone(engine: Engine, plan: SourcePlan) -> SourcePlan:
+    """Apply the rules that need no other source."""
+    column = _bare_id(plan)
+    if column is None:
+        return plan
+    others = plan.having(Role.IDENTIFIER)
+    thing = next((word for word in words(plan.name) if word in _TABLES_OF_THINGS), None)
+    if thing:
+        return _replace(plan, column, reason=f"the key of a row: source {plan.name!r} is a table of {thing}")
+    if any(other.output == "customer_id" for other in others):
+        return _replace(plan, column, reason="the key of a row: the source has a customer_id besides")
+    if not others:
+        reason = "a bare id in a source that has no other identifier"
+        return _replace(plan, column, role=Role.IDENTIFIER, output="customer_id", reason=reason)
+    if not _is_table_of_customers(engine, plan, column, others):
+        return _replace(plan, column, reason="the key of a row: the table has several rows a customer")
+    return plan
+
+
+def _is_table_of_customers(
+    engine: Engine, plan: SourcePlan, column: ColumnPlan, others: Sequence[ColumnPlan]
+) -> bool:
+    def nearly_unique(one: ColumnPlan) -> bool:
+        value = standardised(one.output or "customer_id", one.internal, one.type)
+        distinct, values = engine.row(f"SELECT count(DISTINCT {value}), count({value}) FROM {plan.relation}")
+        return bool(distinct >= _NEARLY_UNIQUE * values)
+
+    return nearly_unique(column) and any(nearly_unique(other) for other in others)
+
+
+def _borne_out(engine: Engine, plan: SourcePlan, plans: Sequence[SourcePlan]) -> str | None:
+    """The strongest type of another source whose values are ids of this table."""
+    found = set()
+    own = _key(_bare_id(plan), "customer_id")
+    for other in plans:
+        if other.name == plan.name:
+            continue
+        for column in other.having(Role.IDENTIFIER):
+            identifier_type = column.output or ""
+            if identifier_type in ("email", "phone", "anonymous_id"):
+                continue
+            contained, values = engine.row(
+                f"SELECT count(*) FILTER (v IN (SELECT {own} FROM {plan.relation})), count(*) FROM "
+                f"(SELECT DISTINCT {_key(column, identifier_type)} AS v FROM {other.relation} "
+                f"WHERE {column.internal} IS NOT NULL ORDER BY hash(v) LIMIT {_VALUES}) WHERE v IS NOT NULL"
+            )
+            if values and contained >= _BORNE_OUT * values and _agree(engine, plan, other, identifier_type):
+                found.add(identifier_type)
+    return min(found, key=strength, default=None)
+
+
+def _agree(engine: Engine, plan: SourcePlan, other: SourcePlan, identifier_type: str) -> bool:
+    """Whether rows joined by the id agree on their e-mail or phone, where both sources have one."""
+    theirs = next(column for column in other.having(Role.IDENTIFIER) if column.output == identifier_type)
+    for contact in ("email", "phone"):
+        mine = [column for column in plan.having(Role.IDENTIFIER) if column.output == contact]
+        yours = [column for column in other.having(Role.IDENTIFIER) if column.output == contact]
+        if not mine or not yours:
+            continue
+        same, pairs = engine.row(
+            f"SELECT count(*) FILTER (x.v = y.v), count(*) FROM "
+            f"(SELECT DISTINCT {_key(_bare_id(plan), identifier_type)} AS k, {_key(mine[0], contact)} AS v "
+            f"FROM {plan.relation}) AS x JOIN "
+            f"(SELECT DISTINCT {_key(theirs, identifier_type)} AS k, {_key(yours[0], contact)} AS v "
+            f"FROM {other.relation}) AS y USING (k) WHERE x.v IS NOT NULL AND y.v IS NOT NULL"
+        )
+        if pairs:
+            return bool(same >= _AGREEMENT * pairs)
+    return True
+
+
+def _as_identifier(plan: SourcePlan, claimed: str | None) -> SourcePlan:
+    column = _bare_id(plan)
+    if column is None:
+        return plan
+    if claimed:
+        reason = f"a bare id whose values are the {claimed} of another source"
+        return _replace(plan, column, role=Role.IDENTIFIER, output=claimed, reason=reason)
+    reason = "a bare id in a table of customers that no other source refers to: a key of this source alone"
+    return _replace(plan, column, role=Role.IDENTIFIER, output=_own_key(plan), reason=reason)
+
+
+def _own_key(plan: SourcePlan) -> str:
+    name = f"{plan.output}_id"
+    # A table called "customer" whose ids nobody refers to must not link to another numbering.
+    return f"{plan.output}_key" if name in STANDARD_TYPES else name
+
+
+def _bare_id(plan: SourcePlan) -> ColumnPlan | None:
+    """The first bare id that has no role yet."""
+    ids = (column for column in plan.columns if column.role is Role.IGNORED and column.reason == BARE_ID)
+    return next(ids, None)
+
+
+def _key(column: ColumnPlan | None, identifier_type: str) -> str:
+    return standardised(identifier_type, column.internal, column.type) if column else "NULL"
+
+
+def _replace(
+    plan: SourcePlan, column: ColumnPlan, *, reason: str, role: Role = Role.IGNORED, output: str | None = None
+) -> SourcePlan:
+    changed = replace(column, role=role, reason=reason, output=output)
+    return replace(plan, columns=tuple(changed if one is column else one for one in plan.columns))

@@ -1,0 +1,133 @@
+"""What a user states: sources and settings, as frozen dataclasses that check themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_customer360.unify.errors import ConfigError
+
+#: ``{"customer_id": "member_no", "email": ["mail", "mail_2"]}`` or just column names.
+Identifiers = Mapping[str, str | Sequence[str]] | Sequence[str]
+#: ``["amount"]`` (summed) or ``{"amount": "sum", "rating": "mean"}``.
+Metrics = Mapping[str, str] | Sequence[str]
+
+METRIC_AGGREGATES = ("sum", "mean", "min", "max")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One source: its data and, where detection should not decide, the roles of its columns.
+
+    Attributes:
+        data: a pandas, polars or Arrow frame; an iterable of such frames (one source in batches); or
+            the path or glob of Parquet, CSV or JSON-lines files.
+        identifiers: identifier type to column name(s), or column names whose type is their own name.
+            Given: exactly these. None: detected.
+        metrics: columns to sum, or column to aggregate (sum, mean, min, max). None: detected.
+        attributes: columns of which the most recent value survives. None: detected.
+        event_time: the column that says when a record happened. None: detected.
+    """
+
+    data: Any
+    identifiers: Identifiers | None = None
+    metrics: Metrics | None = None
+    attributes: Sequence[str] | None = None
+    event_time: str | None = None
+
+    def __post_init__(self) -> None:
+        check_roles(self.identifiers, self.metrics, self.attributes)
+        if self.event_time is not None and not isinstance(self.event_time, str):
+            raise ConfigError(f"event_time is {_kind(self.event_time)}; give the name of one column.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of a run; each has the name of the operator's argument.
+
+    Attributes:
+        identifiers, metrics, attributes: as in `Source`, for every source that does not state its own.
+        derived: new profile column to SQL expression over profile columns, evaluated in this order.
+        active_within: a customer seen within this time before ``as_of`` is active.
+    """
+
+    identifiers: Identifiers | None = None
+    metrics: Metrics | None = None
+    attributes: Sequence[str] | None = None
+    derived: Mapping[str, str] = field(default_factory=dict)
+    active_within: timedelta = timedelta(days=30)
+
+    def __post_init__(self) -> None:
+        check_roles(self.identifiers, self.metrics, self.attributes)
+        object.__setattr__(self, "active_within", as_timedelta(self.active_within))
+        if not isinstance(self.derived, Mapping) or not _all_text([*self.derived, *self.derived.values()]):
+            raise ConfigError(
+                f"derived is {_kind(self.derived)}; give a mapping of new column to SQL expression, "
+                "such as {'average_order_value': 'amount / nullif(orders_records, 0)'}."
+            )
+
+
+def as_timedelta(value: timedelta | int | float | str) -> timedelta:
+    """A positive duration from a timedelta, a number of days or ISO 8601 text such as ``P30D``.
+
+    Raises:
+        ConfigError: it is none of these, or not positive.
+    """
+    duration: Any = value
+    if isinstance(value, str):
+        import pendulum  # not at module level: parsing a DAG file must stay cheap
+
+        try:
+            duration = pendulum.parse(value)
+        except ValueError:
+            duration = None
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        duration = timedelta(days=value)
+    if not isinstance(duration, timedelta) or duration <= timedelta(0):
+        raise ConfigError(
+            f"active_within is {value!r}; give a positive timedelta, a number of days or an ISO 8601 "
+            "duration such as 'P30D'."
+        )
+    return timedelta(seconds=duration.total_seconds())
+
+
+def check_roles(identifiers: Any, metrics: Any, attributes: Any) -> None:
+    """Check the shape of stated roles; whether the columns exist shows when the data is there.
+
+    Raises:
+        ConfigError: a value of the wrong shape or an unknown aggregate.
+    """
+    if identifiers is not None:
+        columns = list(identifiers.values()) if isinstance(identifiers, Mapping) else [identifiers]
+        flat = [name for entry in columns for name in ([entry] if isinstance(entry, str) else _listed(entry))]
+        if isinstance(identifiers, str) or not _all_text([*flat, *identifiers]):
+            raise ConfigError(
+                f"identifiers is {_kind(identifiers)}; give {{'customer_id': 'member_no'}} (type to column "
+                "or list of columns) or a list of column names."
+            )
+    if metrics is not None:
+        if isinstance(metrics, str) or not _all_text(_listed(metrics)):
+            raise ConfigError(
+                f"metrics is {_kind(metrics)}; give a list of columns to sum, or {{'amount': 'sum'}}."
+            )
+        unknown = sorted(set(metrics.values()) - set(METRIC_AGGREGATES)) if isinstance(metrics, Mapping) else []
+        if unknown:
+            raise ConfigError(
+                f"metrics asks for {', '.join(map(repr, unknown))}; allowed: {', '.join(METRIC_AGGREGATES)}."
+            )
+    if attributes is not None and (isinstance(attributes, str) or not _all_text(_listed(attributes))):
+        raise ConfigError(f"attributes is {_kind(attributes)}; give a list of column names.")
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (Mapping, Sequence)) else [value]
+
+
+def _all_text(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, str) and value for value in values)
+
+
+def _kind(value: Any) -> str:
+    return f"a {type(value).__name__}"

@@ -1,0 +1,125 @@
+"""The profile columns that a plan's metrics and attributes feed: one name, one type, one meaning each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from airflow_provider_customer360.unify import sums
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.schema import (
+    RESERVED_COLUMNS,
+    Attribute,
+    ColumnPlan,
+    Metric,
+    Plan,
+    Role,
+    SourcePlan,
+)
+
+_Column = tuple[SourcePlan, ColumnPlan]
+
+
+def name_outputs(engine: Engine, plan: Plan) -> Plan:
+    """Give metrics and attributes their profile columns, and measure the numbers.
+
+    Columns of one name in several sources feed one profile column. A name that is taken (by a column
+    that the package fills, an identifier, or a column of another kind) gets the source's name in front;
+    a second column of the same name in one source gets a number behind.
+    """
+    plan = _with_source_names(plan)
+    taken: dict[str, tuple[str, ...]] = {name: ("reserved",) for name in RESERVED_COLUMNS}
+    taken |= {name: ("identifier",) for name in plan.identifier_types}
+    taken |= {f"{source.output}_records": ("reserved",) for source in plan.sources}
+    outputs: dict[tuple[str, str], str] = {}
+    for role in (Role.METRIC, Role.ATTRIBUTE):  # a metric keeps the plain name
+        for source, column in plan.columns():
+            if column.role is role:
+                used = {outputs.get((source.name, one.internal)) for one in source.columns}
+                name = _free_name(source, column, taken, used)
+                outputs[source.name, column.internal] = name
+                taken[name] = _meaning(column)
+    plan = replace(plan, sources=tuple(_renamed(source, outputs) for source in plan.sources))
+    metrics, warnings = _metrics(engine, plan)
+    return replace(plan, metrics=metrics, attributes=_attributes(plan), warnings=plan.warnings + warnings)
+
+
+def _with_source_names(plan: Plan) -> Plan:
+    """Sources whose names differ only in spelling still get columns of their own."""
+    seen: list[str] = []
+    sources = []
+    for source in plan.sources:
+        output = _numbered(source.output, seen)
+        seen.append(output)
+        sources.append(replace(source, output=output))
+    return replace(plan, sources=tuple(sources))
+
+
+def _free_name(
+    source: SourcePlan, column: ColumnPlan, taken: dict[str, tuple[str, ...]], used: set[str | None]
+) -> str:
+    wanted = column.output or ""
+    for candidate in (wanted, f"{source.output}_{wanted}"):
+        free = taken.get(candidate, _meaning(column)) == _meaning(column)
+        if free and candidate not in used:
+            return candidate
+        if free:
+            return _numbered(candidate, [*taken, *used])
+    return _numbered(f"{source.output}_{wanted}", taken)
+
+
+def _numbered(name: str, taken: Iterable[str | None]) -> str:
+    taken = set(taken)
+    return next(n for n in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
+
+
+def _meaning(column: ColumnPlan) -> tuple[str, ...]:
+    return (column.role.value, column.aggregate or "")
+
+
+def _renamed(source: SourcePlan, outputs: dict[tuple[str, str], str]) -> SourcePlan:
+    columns = []
+    for column in source.columns:
+        name = outputs.get((source.name, column.internal), column.output)
+        shown = f"{column.reason}; shown as {name}, since {column.output} is taken"
+        columns.append(column if name == column.output else replace(column, output=name, reason=shown))
+    return replace(source, columns=tuple(columns))
+
+
+def _metrics(engine: Engine, plan: Plan) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
+    metrics, warnings = [], []
+    for name, fed in _by_output(plan, Role.METRIC).items():
+        metric, nothing = sums.as_metric(engine, name, fed[0][1].aggregate or "sum", fed)
+        metrics.append(metric)
+        if nothing:
+            where = ", ".join(f"{source.name}.{column.name}" for source, column in fed)
+            warnings.append(
+                f"Metric {name!r}: {nothing:,} values are no finite numbers and count as nothing ({where})."
+            )
+    return tuple(metrics), tuple(warnings)
+
+
+def _attributes(plan: Plan) -> tuple[Attribute, ...]:
+    return tuple(
+        Attribute(name, _common_type([column.type for _, column in fed]))
+        for name, fed in _by_output(plan, Role.ATTRIBUTE).items()
+    )
+
+
+def _by_output(plan: Plan, role: Role) -> dict[str, list[_Column]]:
+    fed: dict[str, list[_Column]] = {}
+    for source, column in plan.columns():
+        if column.role is role:
+            fed.setdefault(column.output or "", []).append((source, column))
+    return fed
+
+
+def _common_type(types: Sequence[str]) -> str:
+    """One type that holds the values of all: their own, a time for dates and times, else text."""
+    if len(set(types)) == 1:
+        return types[0]
+    if set(types) <= {"DATE", "TIMESTAMP"}:
+        return "TIMESTAMP"
+    if set(types) <= {"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}:
+        return "TIMESTAMP WITH TIME ZONE"
+    return "VARCHAR"

@@ -1,0 +1,146 @@
+"""`unify`: the stages in their order."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_customer360.unify.aggregate import aggregate
+from airflow_provider_customer360.unify.config import Config, Source
+from airflow_provider_customer360.unify.derive import derive
+from airflow_provider_customer360.unify.detect import detect
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.records import group_records
+from airflow_provider_customer360.unify.resolve import resolve
+from airflow_provider_customer360.unify.result import Frame, Unified
+from airflow_provider_customer360.unify.schema import Plan, Role
+from airflow_provider_customer360.unify.staging import Staged, stage
+from airflow_provider_customer360.unify.summary import summarise
+
+log = logging.getLogger(__name__)
+
+#: Wraps a stage, given its title; the operator folds the stage's log lines with it.
+StageWrapper = Callable[[str], AbstractContextManager[Any]]
+
+
+def unify(
+    sources: Mapping[str, Any],
+    config: Config | None = None,
+    *,
+    as_of: datetime | None = None,
+    wrap_stage: StageWrapper = lambda _: nullcontext(),
+) -> Unified:
+    """Join every record of one person across sources into one profile.
+
+    Args:
+        sources: name to data: a pandas, polars or Arrow frame, an iterable of frames, a path or glob of
+            Parquet, CSV or JSON-lines files, or a `Source` that states roles of columns as well.
+        config: settings; the default detects everything.
+        as_of: the reference time of ``is_active``; naive means UTC. None: the latest event time.
+        wrap_stage: called with a stage's title, gives a context manager around its work.
+
+    Returns:
+        Profiles (one row per customer), identities (one row per identifier) and the summary.
+
+    Raises:
+        ConfigError: the configuration does not fit the data.
+        SourceError: a source is no frame and no readable file.
+        DataError: no source identifies a customer, or a sum exceeds 38 digits.
+    """
+    config = config or Config()
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage_of(key: str, title: str) -> Iterator[None]:
+        started = time.monotonic()
+        with wrap_stage(title):
+            yield
+        seconds[key] = round(time.monotonic() - started, 3)
+
+    engine = Engine()
+    try:
+        with stage_of("read", "Read sources"):
+            given = _as_sources(sources)
+            staged = {name: _read(engine, i, name, source) for i, (name, source) in enumerate(given.items())}
+        with stage_of("detect", "Detect columns"):
+            plan = detect(engine, staged, given, config)
+            _log_plan(plan)
+        with stage_of("resolve", "Resolve identities"):
+            group_records(engine, plan)
+            keys = resolve(engine, plan)
+            _log_identities(engine)
+        with stage_of("aggregate", "Build profiles"):
+            reference = _reference_time(engine, plan, as_of)
+            aggregate(engine, plan, keys, reference or datetime.now(UTC), config.active_within)
+            derive(engine, config.derived)
+            summary = summarise(engine, plan, reference)
+            log.info("%s profiles", f"{summary['total_customers']:,}")
+    except BaseException:
+        engine.close()
+        raise
+    summary["duration_seconds"] = seconds
+    return Unified(
+        profiles=Frame(engine, "SELECT * FROM profiles", "customer_id"),
+        identities=Frame(engine, _IDENTITIES, "identifier_type, identifier_value"),
+        summary=summary,
+    )
+
+
+_IDENTITIES = (
+    "SELECT identifier_type, identifier_value, customer_id, first_seen AT TIME ZONE 'UTC' AS first_seen, "
+    "last_seen AT TIME ZONE 'UTC' AS last_seen, records, data_sources "
+    "FROM identities JOIN customers USING (customer)"
+)
+
+
+def _as_sources(sources: Mapping[str, Any]) -> dict[str, Source]:
+    if not isinstance(sources, Mapping) or not sources:
+        raise ConfigError(
+            f"sources is a {type(sources).__name__} with nothing in it that can be read; give a mapping of "
+            "source name to data, such as {'crm': crm_frame, 'orders': orders_frame}."
+        )
+    named = {}
+    for name, data in sources.items():
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigError(f"A source is named {name!r}; its name must be text that is not blank.")
+        named[name] = data if isinstance(data, Source) else Source(data=data)
+    return named
+
+
+def _read(engine: Engine, index: int, name: str, source: Source) -> Staged:
+    staged = stage(engine.connection, f"source_{index}", source.data)
+    log.info("%s: %s rows, %d columns", name, f"{staged.rows:,}", len(staged.columns))
+    return staged
+
+
+def _reference_time(engine: Engine, plan: Plan, as_of: datetime | None) -> datetime | None:
+    """The reference time in UTC; never the wall clock, so that a rerun gives what the first run gave."""
+    if as_of is not None:
+        return as_of.replace(tzinfo=UTC) if as_of.tzinfo is None else as_of.astimezone(UTC)
+    (latest,) = engine.row("SELECT max(last_seen) FROM identities")
+    return latest.replace(tzinfo=UTC) if latest and plan.has_event_time else None
+
+
+def _log_plan(plan: Plan) -> None:
+    for source, column in plan.columns():
+        role = {
+            Role.IDENTIFIER: f"identifier {column.output}",
+            Role.METRIC: f"metric {column.output} ({column.aggregate})",
+            Role.ATTRIBUTE: f"attribute {column.output}",
+            Role.EVENT_TIME: "event time",
+        }.get(column.role, "not used")
+        log.info("%s.%s -> %s: %s", source.name, column.name, role, column.reason)
+
+
+def _log_identities(engine: Engine) -> None:
+    for name, count in engine.rows(
+        "SELECT identifier_type, count(*) FROM identities GROUP BY ALL ORDER BY min(t)"
+    ):
+        log.info("%s: %s distinct values", name, f"{count:,}")
+    (customers,) = engine.row("SELECT count(*) FROM customers")
+    log.info("%s customers", f"{customers:,}")

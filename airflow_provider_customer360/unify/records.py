@@ -1,0 +1,125 @@
+"""Stage 2: source rows to records.
+
+Rows of a source that carry the same raw identifier values are the same record for everything that
+follows, so they are aggregated first: one pass over the text columns, and all later work is on
+distinct combinations (an event log of ten rows a person shrinks tenfold). Every aggregate is
+mergeable.
+
+Table ``records_<i>`` of source *i*, one row per distinct combination of raw identifier values:
+
+=============  ============================================================================
+``id_<j>``     standard form of its j-th identifier column, NULL where it identifies nobody
+``raw_<j>``    whether that column held a value at all
+``records``    number of source rows
+``first_seen`` earliest event time, TIMESTAMP in UTC, NULL where none is known
+``last_seen``  latest event time
+``m_<k>``      partial result of metric *k* of the plan (``n_<k>``: its count, for a mean)
+``a_<k>``      value of attribute *k* with its time: STRUCT(t BIGINT, v)
+=============  ============================================================================
+"""
+
+from __future__ import annotations
+
+from airflow_provider_customer360.unify import sums
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.schema import ColumnPlan, Plan, Role, SourcePlan
+from airflow_provider_customer360.unify.standardise import parse_phones, standardised
+
+#: The time of a record that has none, so that any known time is later.
+NEVER = "-9223372036854775807"
+_WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
+
+
+def group_records(engine: Engine, plan: Plan) -> None:
+    """Make ``records_<i>`` for every source of the plan."""
+    for index, source in enumerate(plan.sources):
+        engine.run(
+            f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source)}",
+            doing=f"reading source {source.name!r}",
+        )
+    phones = [
+        (table(index), f"id_{j}")
+        for index, source in enumerate(plan.sources)
+        for j, column in enumerate(source.having(Role.IDENTIFIER))
+        if column.output == "phone"
+    ]
+    parse_phones(engine, phones)
+
+
+def table(index: int) -> str:
+    """The name of a source's records table."""
+    return f"records_{index}"
+
+
+def occurred_at(column: ColumnPlan) -> str:
+    """An event time as TIMESTAMP in UTC; text and zoneless times are taken as UTC.
+
+    Whole numbers are epochs, told apart by their size: seconds, milli-, micro- or nanoseconds.
+    """
+    name = column.internal
+    if column.type in ("BIGINT", "DOUBLE") or column.type.startswith("DECIMAL"):
+        micros = (
+            f"CASE WHEN abs({name}) < 1e11 THEN {name} * 1e6 WHEN abs({name}) < 1e14 THEN {name} * 1e3 "
+            f"WHEN abs({name}) < 1e17 THEN {name} ELSE {name} / 1e3 END"
+        )
+        return f"make_timestamp(TRY_CAST({micros} AS BIGINT))"
+    if column.type == "TIMESTAMP WITH TIME ZONE":
+        moment = f"({name} AT TIME ZONE 'UTC')"
+    elif column.type == "VARCHAR":
+        moment = f"(TRY_CAST(trim({name}) AS TIMESTAMP WITH TIME ZONE) AT TIME ZONE 'UTC')"
+    else:
+        moment = f"{name}::TIMESTAMP"
+    return f"CASE WHEN isfinite({moment}) THEN {moment} END"
+
+
+def attribute_value(column: ColumnPlan, wanted: str) -> str:
+    """An attribute's value in the profile's type; blank text is no value."""
+    name = column.internal
+    if column.type == "VARCHAR":
+        name = f"nullif(trim({name}, {_WHITE_SPACE}), '')"
+    elif column.type == "DOUBLE":
+        name = f"CASE WHEN isfinite({name}) THEN {name} END"
+    return name if column.type == wanted else f"({name})::{wanted}"
+
+
+def _grouped(plan: Plan, source: SourcePlan) -> str:
+    identifiers = source.having(Role.IDENTIFIER)
+    time = occurred_at(source.event_time) if source.event_time else "NULL::TIMESTAMP"
+    keys = ", ".join(column.internal for column in identifiers)
+    ids = [
+        f"{standardised(column.output or '', column.internal, column.type)} AS id_{j}, "
+        f"{column.internal} IS NOT NULL AS raw_{j}"
+        for j, column in enumerate(identifiers)
+    ]
+    items = [*ids, "* EXCLUDE (" + keys + ")" if keys else "*"]
+    aggregates = ["count(*) AS records", "min(occurred_at) AS first_seen", "max(occurred_at) AS last_seen"]
+    aggregates += [*_metrics(plan, source), *_attributes(plan, source)]
+    inner = f"SELECT {', '.join([*([keys] if keys else []), *aggregates])} FROM rows" + (
+        f" GROUP BY {keys}" if keys else " HAVING count(*) > 0"
+    )
+    return (
+        f"WITH rows AS (SELECT *, {time} AS occurred_at FROM {source.relation}) "
+        f"SELECT {', '.join(items)} FROM ({inner})"
+    )
+
+
+def _metrics(plan: Plan, source: SourcePlan) -> list[str]:
+    fed = {column.output: column for column in source.having(Role.METRIC)}
+    items = []
+    for k, metric in enumerate(plan.metrics):
+        if column := fed.get(metric.name):
+            for prefix, item in zip("mn", sums.partial(metric, column), strict=False):
+                items.append(f"{item} AS {prefix}_{k}")
+    return items
+
+
+def _attributes(plan: Plan, source: SourcePlan) -> list[str]:
+    fed = {column.output: column for column in source.having(Role.ATTRIBUTE)}
+    items = []
+    for k, attribute in enumerate(plan.attributes):
+        if column := fed.get(attribute.name):
+            value = attribute_value(column, attribute.type)
+            # The time first, then the value itself: a tie has one winner, whatever the order of rows.
+            latest = f"max({{'t': coalesce(epoch_us(occurred_at), {NEVER}), 'v': {value}}})"
+            items.append(f"{latest} FILTER (WHERE ({value}) IS NOT NULL) AS a_{k}")
+    return items

@@ -1,0 +1,149 @@
+"""The frames that the stages pass on, and the plan that detection makes for them.
+
+Inside the engine every source has positional column names (``c0``, ``c1``, ...), so that no name that
+a user chose (duplicated, differing only by case, full of quotes) ever meets another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: Profile columns that the package itself fills; a source's column of that name gets a prefix.
+RESERVED_COLUMNS = ("customer_id", "total_records", "data_sources", "first_seen", "last_seen", "is_active")
+
+
+#: The reason of a column that is called just ``id``, until the whole table has been looked at.
+BARE_ID = "a bare id"
+
+
+class Role(StrEnum):
+    """What a source column is used for."""
+
+    IDENTIFIER = "identifier"
+    METRIC = "metric"
+    ATTRIBUTE = "attribute"
+    EVENT_TIME = "event_time"
+    IGNORED = "ignored"
+
+
+# How strongly a type tells one customer from another: the customer's id is taken from the strongest.
+# A type that is not listed is a vendor's own key and ranks between user_id and email.
+_STRENGTH = {"customer_id": 0, "user_id": 1, "email": 3, "phone": 4, "anonymous_id": 5}
+_OWN_KEY = 2
+STANDARD_TYPES = frozenset(_STRENGTH)
+#: Identifier types whose values are personal data: never shown, and only as a digest in a key.
+PERSONAL_TYPES = frozenset({"email", "phone"})
+
+
+def strength(identifier_type: str) -> tuple[int, str]:
+    """Sort key of identifier types, the strongest first."""
+    return _STRENGTH.get(identifier_type, _OWN_KEY), identifier_type
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """What one column of a source is used for, and why.
+
+    Attributes:
+        name: the column's name in the source.
+        internal: its name inside the engine (``c0``, ``c1``, ...).
+        type: its DuckDB type.
+        role: what it is used for.
+        reason: why, in words that a data engineer understands.
+        output: the identifier type, or the profile column that a metric or attribute feeds.
+        aggregate: how a metric is aggregated (``sum``, ``mean``, ``min``, ``max``).
+    """
+
+    name: str
+    internal: str
+    type: str
+    role: Role
+    reason: str
+    output: str | None = None
+    aggregate: str | None = None
+
+
+@dataclass(frozen=True)
+class SourcePlan:
+    """One staged source and the roles of its columns.
+
+    Attributes:
+        name: the user's name of the source.
+        output: that name as part of a column name (``<output>_records``).
+        relation: the engine's relation with one row per source row.
+        rows: its number of rows.
+        columns: every column of the source, in its order.
+    """
+
+    name: str
+    output: str
+    relation: str
+    rows: int
+    columns: tuple[ColumnPlan, ...]
+
+    def having(self, role: Role) -> tuple[ColumnPlan, ...]:
+        """The columns of one role."""
+        return tuple(column for column in self.columns if column.role is role)
+
+    @property
+    def event_time(self) -> ColumnPlan | None:
+        """The column that says when a record happened."""
+        return next(iter(self.having(Role.EVENT_TIME)), None)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A profile column that aggregates numbers.
+
+    Attributes:
+        name: profile column.
+        aggregate: ``sum``, ``mean``, ``min`` or ``max``.
+        kind: ``integer`` (exact, 128 bits), ``decimal`` (exact, ``scale`` digits), ``fixed`` (floating
+            point, added up exactly as integers of the unit ``2**-scale``) or ``float`` (floating point
+            over too wide a range for that: added up in the order of the values).
+        scale: see ``kind``.
+    """
+
+    name: str
+    aggregate: str
+    kind: str
+    scale: int = 0
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """A profile column whose most recent value survives; ``type`` is its DuckDB type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done with every column of every source.
+
+    Attributes:
+        sources: in the user's order, which changes no result.
+        identifier_types: the strongest first.
+        metrics, attributes: profile columns in order of first appearance.
+        warnings: what a person should know, without any value of the data.
+    """
+
+    sources: tuple[SourcePlan, ...]
+    identifier_types: tuple[str, ...]
+    metrics: tuple[Metric, ...] = ()
+    attributes: tuple[Attribute, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def has_event_time(self) -> bool:
+        """Whether any source says when its records happened."""
+        return any(source.event_time for source in self.sources)
+
+    def columns(self) -> Iterator[tuple[SourcePlan, ColumnPlan]]:
+        """Every column with its source."""
+        for source in self.sources:
+            for column in source.columns:
+                yield source, column

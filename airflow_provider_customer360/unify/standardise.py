@@ -1,0 +1,164 @@
+"""Identifier values made comparable: SQL expressions from a raw column to its standard form or NULL.
+
+NULL means that the value identifies nobody: it is empty, a placeholder or not of its type. The
+expressions are applied to distinct combinations of raw values, never row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from airflow_provider_customer360.unify.engine import Engine, literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What people and systems write where there is no value. Matched against the whole lower-cased value,
+# so that a customer called None or an address that begins with "no" is left alone.
+PLACEHOLDERS = (
+    "",
+    "n/a",
+    "na",
+    "n.a.",
+    "#n/a",
+    "null",
+    "(null)",
+    "none",
+    "nil",
+    "nan",
+    "<na>",
+    "nat",
+    "unknown",
+    "undefined",
+    "anonymous",
+    "guest",
+    "not available",
+    "not provided",
+    "not set",
+    "(not set)",
+    "no email",
+    "noemail",
+    "no phone",
+    "-1",
+    "tbd",
+)
+# Mailboxes of no single person, as whole local parts: info@, sales@ and the like may be a customer's.
+_NOBODYS_MAILBOXES = ("noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "noemail", "test")
+_PLACEHOLDER_PHONES = ("0123456789", "1234567890", "123456789", "12345678", "1234567")
+
+# Unicode's invisible neighbours of a pasted value, besides plain white space.
+_WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || chr(65279)"
+
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
+_PHONE_CHARACTERS = r"^[+(]{0,2}[0-9][-+0-9 ().\/\x{a0}\x{2010}-\x{2015}]*( ?(x|ext\.?|#) ?[0-9]{1,6})?$"
+_EXTENSION = r" ?(x|ext\.?|#) ?[0-9]{1,6}$"
+# E.164 as it is: a country code that ends in 0 or is followed by one may hide a trunk prefix, so those
+# go through the parser like everything else that is written internationally.
+_PLAIN_E164 = r"^\+(1[2-9][0-9]{9}|[2-9][1-9]{2}[0-9]{6,12})$"
+
+
+def text(column: str, duckdb_type: str) -> str:
+    """A raw value as trimmed text; ``123``, ``123.0`` and ``" 123 "`` come out equal; NaN is NULL."""
+    if duckdb_type == "DOUBLE":
+        # Whole numbers that pandas made floating because a neighbour was missing.
+        return (
+            f"CASE WHEN NOT isfinite({column}) THEN NULL "
+            f"WHEN {column} = trunc({column}) AND abs({column}) < 1e18 THEN {column}::BIGINT::VARCHAR "
+            f"ELSE {column}::VARCHAR END"
+        )
+    if duckdb_type == "BIGINT":
+        return f"{column}::VARCHAR"
+    trimmed = f"nfc_normalize(trim({column}::VARCHAR, {_WHITE_SPACE}))"
+    return f"regexp_replace({trimmed}, '^([-+]?[0-9]+)\\.0+$', '\\1')"
+
+
+def standardised(identifier_type: str, column: str, duckdb_type: str) -> str:
+    """The standard form of a raw identifier value, or NULL where it identifies nobody.
+
+    E-mails are lower-cased; ids keep their case and their leading zeros. Phones come out as digits
+    with a leading ``+`` where they were written internationally; `parse_phones` makes those E.164.
+    """
+    raw = text(column, duckdb_type)
+    if identifier_type == "email":
+        return _email(raw)
+    if identifier_type == "phone":
+        return _phone(raw)
+    # Runs of one character ("---", "xxx", "0000") fill a mandatory field; a run of other digits
+    # (customer 777) or a single character is somebody's number.
+    runs = f"regexp_full_match({raw}, '0{{2,}}|x{{2,}}|X{{2,}}|[^\\p{{L}}\\p{{N}}]+')"
+    return f"CASE WHEN lower({raw}) IN ({_listed(PLACEHOLDERS)}) OR {runs} THEN NULL ELSE {raw} END"
+
+
+def digest(identifier_type: str, value: str) -> str:
+    """A key made from a personal value without being one: 128 bits of its SHA-256, as hex."""
+    return f"left(sha256({literal(identifier_type + ':')} || {value}), 32)"
+
+
+def parse_phones(engine: Engine, tables: Iterable[tuple[str, str]]) -> None:
+    """Bring internationally written phones in ``(table, column)`` pairs to E.164, in place.
+
+    Only distinct values that need it are parsed (by the ``phonenumbers`` library, the Python port of
+    Google's libphonenumber); what does not parse keeps its digits.
+    """
+    tables = list(tables)
+    if not tables:
+        return
+    wanted = " UNION ".join(
+        f"SELECT {column} AS raw FROM {table} WHERE {column} LIKE '+%' "
+        f"AND NOT regexp_matches({column}, '{_PLAIN_E164}')"
+        for table, column in tables
+    )
+    reader = engine.reader(wanted, batch_rows=100_000)
+    engine.run("CREATE OR REPLACE TABLE phones (raw VARCHAR, e164 VARCHAR)")
+    for batch in reader:
+        if batch.num_rows:
+            engine.register("parsed_phones", _parsed(batch))
+            engine.run("INSERT INTO phones SELECT raw, e164 FROM parsed_phones WHERE raw <> e164")
+    for table, column in tables:
+        engine.run(f"UPDATE {table} SET {column} = phones.e164 FROM phones WHERE {column} = phones.raw")
+    engine.drop(["phones"])
+
+
+def _email(raw: str) -> str:
+    value = f"lower({raw})"
+    mailbox, domain = f"split_part({value}, '@', 1)", f"split_part(split_part({value}, '@', 2), '.', 1)"
+    # none@none.com is nobody, none@example.com may be Mr None.
+    twice = f"({mailbox} = {domain} AND {mailbox} IN ({_listed(PLACEHOLDERS)}))"
+    return (
+        f"CASE WHEN NOT regexp_matches({value}, '{_EMAIL}') OR {twice} "
+        f"OR {mailbox} IN ({_listed(_NOBODYS_MAILBOXES)}) THEN NULL ELSE {value} END"
+    )
+
+
+def _phone(raw: str) -> str:
+    # "+44 (0)20 ..." means "+44 20 ..." from abroad.
+    bare = f"replace(regexp_replace(lower({raw}), '{_EXTENSION}', ''), '(0)', '')"
+    digits = f"regexp_replace({bare}, '[^0-9]', '', 'g')"
+    international = f"(starts_with({bare}, '+') OR starts_with({bare}, '(+') OR starts_with({digits}, '00'))"
+    subscriber = f"CASE WHEN {international} THEN '+' || ltrim({digits}, '0') ELSE {digits} END"
+    return (
+        f"CASE WHEN NOT regexp_matches(lower({raw}), '{_PHONE_CHARACTERS}') "
+        f"OR length({digits}) NOT BETWEEN 7 AND 17 OR {digits} IN ({_listed(_PLACEHOLDER_PHONES)}) "
+        f"OR replace({digits}, {digits}[1], '') = '' THEN NULL ELSE {subscriber} END"
+    )
+
+
+def _parsed(batch: pa.RecordBatch) -> pa.Table:
+    import phonenumbers
+    import pyarrow as pa
+
+    raw = batch.column(0).to_pylist()
+    parsed = []
+    for value in raw:
+        try:
+            number = phonenumbers.parse(value)
+        except phonenumbers.NumberParseException:
+            parsed.append(value)
+            continue
+        parsed.append(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return pa.table({"raw": pa.array(raw, pa.string()), "e164": pa.array(parsed, pa.string())})
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(literal(value) for value in values)

@@ -1,0 +1,199 @@
+"""Stage 7: what a run did, as plain JSON without any unmasked value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from airflow_provider_customer360.unify import records, sums
+from airflow_provider_customer360.unify.engine import Engine, quoted
+from airflow_provider_customer360.unify.mask import mask
+from airflow_provider_customer360.unify.schema import Plan, Role
+
+PREVIEW_ROWS = 5
+_PREVIEW_METRICS = 5
+
+
+def summarise(engine: Engine, plan: Plan, as_of: datetime | None) -> dict[str, Any]:
+    """The statistics of the profiles; every number is finite and plain Python."""
+    customers, active, total, merged, largest = engine.row(
+        "SELECT count(*), count(*) FILTER (is_active), coalesce(sum(total_records), 0)::BIGINT, "
+        "coalesce(sum(data_sources), 0)::BIGINT, coalesce(max(total_records), 0) FROM profiles"
+    )
+    sources = _sources(engine, plan)
+    unidentified = sum(one["records"] - one["identified"] for one in sources.values())
+    return {
+        "as_of": as_of.isoformat() if as_of else None,
+        "total_customers": customers,
+        "active_customers": active,
+        "total_records": total + unidentified,
+        "unidentified_records": unidentified,
+        "data_sources": len(plan.sources),
+        "merge_rate": _ratio(merged - customers, merged),
+        "largest_customer": largest,
+        "sources": sources,
+        "identifiers": _identifiers(engine, plan, customers),
+        "metrics": _metrics(engine, plan),
+        "columns": _columns(plan),
+        "warnings": [*plan.warnings, *_warnings(plan, sources, as_of, _after(engine, as_of))],
+        "sample_data": False,
+        "preview": preview(engine, plan),
+    }
+
+
+def preview(engine: Engine, plan: Plan) -> str:
+    """The customers with the most records as a Markdown table, every text value masked."""
+    personal = [name for name in plan.identifier_types if name != "customer_id"][:2]
+    numbers = [metric.name for metric in plan.metrics[:_PREVIEW_METRICS]]
+    facts = ["total_records", "data_sources", "last_seen", "is_active"]
+    names = ["customer_id", *personal, *numbers, *facts]
+    # As text: fetching a zoned time as a Python object takes a package that DuckDB does not require.
+    minute = "strftime(last_seen AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M')"
+    items = [minute if name == "last_seen" else quoted(name) for name in names]
+    rows = engine.rows(
+        f"SELECT {', '.join(items)} FROM profiles "
+        f"ORDER BY total_records DESC, customer_id LIMIT {PREVIEW_ROWS}"
+    )
+    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
+    hidden = {"customer_id", *personal}
+    for row in rows:
+        cells = [mask(v) if name in hidden else _cell(v) for name, v in zip(names, row, strict=True)]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
+    found = {
+        index: counts
+        for index, *counts in engine.rows(
+            "SELECT source, coalesce(sum(records) FILTER (customer IS NOT NULL), 0)::BIGINT, count(customer), "
+            "count(*) FILTER (customer IN (SELECT customer FROM totals WHERE data_sources > 1)) "
+            "FROM per_source GROUP BY source"
+        )
+    }
+    summary = {}
+    for index, source in enumerate(plan.sources):
+        identified, customers, shared = found.get(index, (0, 0, 0))
+        summary[source.name] = {
+            "records": source.rows,
+            "identified": identified,
+            "customers": customers,
+            "match_rate": _ratio(shared, customers),
+        }
+    return summary
+
+
+def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[str, Any]]:
+    counts = {
+        name: (distinct, having)
+        for name, distinct, having in engine.rows(
+            "SELECT identifier_type, count(*), count(DISTINCT customer) FROM identities GROUP BY ALL"
+        )
+    }
+    blocked = dict.fromkeys(plan.identifier_types, 0)
+    for index, source in enumerate(plan.sources):
+        for j, column in enumerate(source.having(Role.IDENTIFIER)):
+            (count,) = engine.row(
+                f"SELECT coalesce(sum(records) FILTER (raw_{j} AND id_{j} IS NULL), 0)::BIGINT "
+                f"FROM {records.table(index)}"
+            )
+            blocked[column.output or ""] += count
+    return {
+        name: {
+            "distinct_values": counts.get(name, (0, 0))[0],
+            "coverage": _ratio(counts.get(name, (0, 0))[1], customers),
+            "blocked": blocked[name],
+        }
+        for name in plan.identifier_types
+    }
+
+
+def _metrics(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
+    summary = {}
+    for k, metric in enumerate(plan.metrics):
+        name = quoted(metric.name)
+        low, high, mean = engine.row(f"SELECT min({name}), max({name}), avg({name}) FROM profiles")
+        summary[metric.name] = {"aggregate": metric.aggregate, **_plain(min=low, mean=mean, max=high)}
+        if metric.aggregate == "sum":
+            merged = sums.merged(metric, f"m_{k}")
+            total, unidentified = engine.row(
+                f"SELECT {sums.final(metric, f'{merged} FILTER (customer IS NOT NULL)', '1')}, "
+                f"{sums.final(metric, f'{merged} FILTER (customer IS NULL)', '1')} FROM totals"
+                if metric.kind != "float"
+                else f"SELECT (SELECT coalesce({merged}, 0) FROM totals WHERE customer IS NOT NULL), "
+                f"(SELECT coalesce({merged}, 0) FROM totals WHERE customer IS NULL)"
+            )
+            summary[metric.name] |= _plain(total=total, unidentified=unidentified)
+    return summary
+
+
+def _columns(plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {
+            "source": source.name,
+            "name": column.name,
+            "type": column.type,
+            "role": column.role.value,
+            "reason": column.reason,
+            "output": column.output,
+            "aggregate": column.aggregate,
+        }
+        for source, column in plan.columns()
+    ]
+
+
+def _after(engine: Engine, as_of: datetime | None) -> int:
+    if as_of is None:
+        return 0
+    (count,) = engine.row(
+        f"SELECT count(*) FROM profiles WHERE last_seen > TIMESTAMPTZ '{as_of.isoformat()}'"
+    )
+    return int(count)
+
+
+def _warnings(
+    plan: Plan, sources: Mapping[str, Mapping[str, Any]], as_of: datetime | None, after: int
+) -> Sequence[str]:
+    warnings = []
+    for source in plan.sources:
+        counts = sources[source.name]
+        lost = counts["records"] - counts["identified"]
+        if lost:
+            why = "" if source.having(Role.IDENTIFIER) else "; none of its columns identifies a customer"
+            warnings.append(
+                f"Source {source.name!r}: {lost:,} of {counts['records']:,} records have no usable identifier "
+                f"and are in no profile{why}."
+            )
+    if not plan.has_event_time:
+        warnings.append("No source has an event time, so every customer counts as active.")
+    if after and as_of:
+        warnings.append(
+            f"{after:,} customers were last seen after the reference time {as_of.isoformat()}; they count "
+            "as active."
+        )
+    return warnings
+
+
+def _plain(**values: Any) -> dict[str, Any]:
+    return {name: _number(value) for name, value in values.items()}
+
+
+def _number(value: Any) -> int | float | None:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return None if value is None else value  # type: ignore[no-any-return]
+
+
+def _ratio(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "" if value is None else str(value)

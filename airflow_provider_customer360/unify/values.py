@@ -1,0 +1,105 @@
+"""What a sample of values says about a column that its name has proposed for a role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.records import occurred_at
+from airflow_provider_customer360.unify.schema import ColumnPlan
+from airflow_provider_customer360.unify.staging import Staged, StagedColumn
+from airflow_provider_customer360.unify.standardise import standardised, text
+
+#: Sources up to this many rows are looked at whole; of larger ones, a sample of about this size that is
+#: the same in every run.
+SAMPLE_ROWS = 100_000
+_MOST = 0.5
+_NEARLY_ALL = 0.9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the values say: the type they bear out, or (``final``) that the column is to be ignored."""
+
+    identifier_type: str | None
+    reason: str
+    final: bool = False
+
+
+class Sample:
+    """A reproducible sample of one staged source."""
+
+    def __init__(self, engine: Engine, staged: Staged) -> None:
+        self._engine = engine
+        self._staged = staged
+        self._by_name = {column.internal: column for column in staged.columns}
+
+    def column(self, internal: str) -> StagedColumn:
+        """A staged column by its internal name."""
+        return self._by_name[internal]
+
+    def confirm_identifier(self, column: StagedColumn, proposed: str) -> Finding:
+        """Whether the values bear out an identifier type that the name proposes."""
+        if column.empty:
+            return Finding(proposed, "no value to check it by")
+        if column.type in ("BOOLEAN", "DATE") or column.type.startswith("TIMESTAMP"):
+            return Finding(None, "its values are no identifiers")
+        plain = f"nullif({text(column.internal, column.type)}, '')"
+        # Placeholders speak neither for nor against a type.
+        said = f"{standardised('customer_id', column.internal, column.type)}"
+        values, emails, phones, compact = self._row(
+            column,
+            f"count({said})",
+            f"count(*) FILTER (regexp_matches({plain}, '@') AND {said} IS NOT NULL)",
+            f"count({standardised('phone', column.internal, column.type)})",
+            f"count(*) FILTER (regexp_full_match({plain}, '[^\\s.]{{1,128}}') AND {said} IS NOT NULL)",
+        )
+        if not values:
+            return Finding(proposed, "no value to check it by")
+        if proposed == "email":
+            return _share("email", emails, values, "hold an @")
+        if proposed == "phone":
+            return _share("phone", phones, values, "look like phone numbers")
+        if emails >= _NEARLY_ALL * values:
+            return Finding("email", "its values are e-mail addresses")
+        if compact < _MOST * values:
+            return Finding(None, "most of its values are not written like keys")
+        return Finding(proposed, "its values are written like keys")
+
+    def can_hold_times(self, column: ColumnPlan) -> bool:
+        """Whether the type of a column allows times."""
+        return column.type != "BOOLEAN"
+
+    def holds_times(self, column: ColumnPlan) -> bool:
+        """Whether nearly all values are times between 1970 and 2100, with at least one there."""
+        if not self.can_hold_times(column):
+            return False
+        moment = occurred_at(column)
+        values, times = self._row(
+            self.column(column.internal),
+            f"count({column.internal})",
+            f"count(*) FILTER (year({moment}) BETWEEN 1970 AND 2100 AND {moment} <> TIMESTAMP '1970-01-01')"
+            if column.type == "VARCHAR" or column.type.startswith(("DATE", "TIME"))
+            else f"count(*) FILTER (year({moment}) BETWEEN 1990 AND 2100)",
+        )
+        return bool(values) and times >= _NEARLY_ALL * values
+
+    def _row(self, column: StagedColumn, *items: str) -> tuple[int, ...]:
+        sampled = ""
+        if self._staged.rows > SAMPLE_ROWS:
+            percent = 100 * SAMPLE_ROWS / self._staged.rows
+            sampled = f" TABLESAMPLE bernoulli({percent:.4f}%) REPEATABLE (42)"
+        rows = f"(SELECT {column.internal} FROM {self._staged.relation})"
+        return self._engine.row(
+            f"SELECT {', '.join(items)} FROM (SELECT * FROM {rows}{sampled})",
+            doing=f"looking at column {column.name!r}",
+        )
+
+
+def _share(identifier_type: str, matching: int, values: int, words: str) -> Finding:
+    share = matching / values
+    if share < _MOST:
+        return Finding(None, f"only {share:.0%} of its values {words}")
+    return Finding(identifier_type, f"{share:.0%} of its values {words}")
+
+

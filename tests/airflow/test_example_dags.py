@@ -1,0 +1,165 @@
+"""The example DAGs, run by Airflow: every task's state, and the table that they leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Postgres
+
+Run = Callable[[str], dict[str, Any]]
+
+
+def xcom(home: Path, run_id: str, task_id: str) -> dict[str, Any]:
+    """What a task returned, as it lies in the metadata database."""
+    with closing(sqlite3.connect(f"file:{home / 'airflow.db'}?mode=ro", uri=True)) as database:
+        [(value,)] = database.execute(
+            "select value from xcom where run_id = ? and task_id = ? and key = 'return_value'",
+            (run_id, task_id),
+        ).fetchall()
+    returned: dict[str, Any] = json.loads(value)
+    return returned
+
+
+def sqlite_connection(path: Path) -> str:
+    return json.dumps({"conn_type": "sqlite", "host": str(path)})
+
+
+@pytest.fixture
+def run(example_dags: Path, airflow_home: Path) -> Run:
+    """Run a DAG for 31 January 2026; every task must succeed. Gives the summary of `unify_customers`."""
+    import pendulum
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    def run_dag(dag_id: str) -> dict[str, Any]:
+        bag = BundleDagBag(example_dags, bundle_path=example_dags, bundle_name="dags-folder")
+        assert not bag.import_errors
+        dag = bag.dags[dag_id]
+        tested = dag.test(logical_date=pendulum.datetime(2026, 1, 31))
+        instances = tested.get_task_instances()
+        assert {ti.task_id: ti.state for ti in instances} == dict.fromkeys(dag.task_ids, "success")
+        return xcom(airflow_home, tested.run_id, "unify_customers")
+
+    return run_dag
+
+
+def test_taskflow(run: Run, airflow_home: Path) -> None:
+    """Frames of three tasks; a chain through three sources makes one customer; twice gives the same."""
+    first = run("customer360_taskflow")
+    with duckdb.connect(airflow_home / "customer360.duckdb", read_only=True) as database:
+        rows = database.execute("select * from unified_customers order by 1").fetchall()
+    print(rows)
+    second = run("customer360_taskflow")
+    assert first
+
+
+def test_sql(run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL and SQLite joined by customer number and e-mail, written to PostgreSQL."""
+    monkeypatch.setenv("AIRFLOW_CONN_CRM_DB", postgres.airflow_uri)
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", postgres.airflow_uri)
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", sqlite_connection(tmp_path / "shop.db"))
+    summary = run("customer360_sql")
+    assert summary
+
+
+def test_yaml(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator configured with plain data, through dag-factory."""
+    crm = tmp_path / "crm.db"
+    with closing(sqlite3.connect(crm)) as connection, connection:
+        connection.execute("create table contacts (customer_id integer, name text, email text)")
+        connection.execute("insert into contacts values (1001, 'Ada Lovelace', 'ada@analytical.example')")
+        connection.execute("insert into contacts values (1002, 'Grace Hopper', 'grace@navy.example')")
+    monkeypatch.setenv("AIRFLOW_CONN_CRM_DB", sqlite_connection(crm))
+    summary = run("customer360_yaml")
+    assert summary
+
+
+@contextmanager
+def airflow(*command: str, environment: dict[str, str], log: Path) -> Iterator[None]:
+    """A running Airflow component, in a process group of its own, ended with everything it started."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", *command],
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+@pytest.mark.slow
+def test_downstream_of_a_scheduled_run(tmp_path: Path) -> None:
+    """With a real scheduler: the schedule starts the first DAG, its asset starts the second."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    for name in ("customer360_taskflow.py", "customer360_downstream.py"):
+        shutil.copy(Path(__file__).parents[2] / "example_dags" / name, dags)
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": "2",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "only-for-this-test-only-for-this-test-only-for-this-test-padding",
+    }
+    for command in (["db", "migrate"], ["dags", "reserialize"]):
+        subprocess.run(
+            [sys.executable, "-m", "airflow", *command], env=environment, capture_output=True, check=True
+        )
+    server = ["api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with (
+        airflow(*server, environment=environment, log=tmp_path / "api-server.log"),
+        airflow("scheduler", "--skip-serve-logs", environment=environment, log=tmp_path / "scheduler.log"),
+        closing(sqlite3.connect(f"file:{tmp_path / 'airflow.db'}?mode=ro", uri=True)) as database,
+    ):
+        states: dict[str, str] = {}
+        deadline = time.monotonic() + 180
+        while (
+            states.get("customer360_downstream") not in ("success", "failed") and time.monotonic() < deadline
+        ):
+            time.sleep(0.5)
+            states = dict(database.execute("select dag_id, state from dag_run").fetchall())
+        runs = database.execute(
+            "select dag_id, run_type, state, logical_date is null from dag_run order by dag_id"
+        ).fetchall()
+        tasks = database.execute("select task_id, state from task_instance").fetchall()
+        values = database.execute("select value from xcom where task_id = 'report'").fetchall()
+    assert runs == [
+        ("customer360_downstream", "asset_triggered", "success", 1),
+        ("customer360_taskflow", "scheduled", "success", 0),
+    ], (tmp_path / "scheduler.log").read_text()[-5000:]
+    assert {state for _, state in tasks} == {"success"}
+    assert json.loads(values[0][0]) == {
+        "target_table": "unified_customers",
+        "total_customers": 5,
+        "active_customers": 0,
+    }
