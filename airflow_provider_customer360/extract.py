@@ -61,16 +61,16 @@ def _pulled(task: BaseOperator, context: Context, name: str, task_id: str) -> An
     upstream = task.get_flat_relative_ids(upstream=True)
     if task_id not in upstream:
         raise ConfigError(
-            f"Source {name!r} pulls from task {task_id!r}, which is not upstream of {task.task_id!r}, so it may "
-            f"run later or not at all. Add `{task_id} >> {task.task_id}` to the DAG, or give the task's output "
-            f"itself. Upstream: {', '.join(sorted(upstream)) or 'none'}."
+            f"Source {name!r} pulls from task {task_id!r}, which is not upstream of {task.task_id!r}, so it "
+            f"may run later or not at all. Add `{task_id} >> {task.task_id}` to the DAG, or give the task's "
+            f"output itself. Upstream: {', '.join(sorted(upstream)) or 'none'}."
         )
     return _output(task, context, task_id)
 
 
 def _output(task: BaseOperator, context: Context, task_id: str) -> Any:
     """What a task returned; of a mapped task, the lazy sequence of what its instances returned."""
-    return XComArg(task.get_dag().get_task(task_id)).resolve(context)  # type: ignore[union-attr, arg-type]
+    return XComArg(task.get_dag().get_task(task_id)).resolve(context)  # type: ignore[union-attr]
 
 
 def _direct_upstream(task: BaseOperator, context: Context) -> dict[str, Source]:
@@ -89,7 +89,9 @@ def _frames(name: str, value: Any) -> Any:
     if value is None or _is_frame(value):
         return value if value is not None else []
     if _is_sequence(value):
-        return (frame for frame in value if frame is not None)
+        # By index: to iterate, Airflow asks for one more than there are and logs that as an error.
+        frames = (value[i] for i in range(len(value)))
+        return (frame for frame in frames if frame is not None)
     raise SourceError(
         f"Source {name!r}: the upstream task returned a {type(value).__name__}; return a pandas, polars or "
         "Arrow frame."

@@ -6,12 +6,9 @@ with gaps into floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from airflow_provider_customer360.publish.names import parse_table
 from airflow_provider_customer360.unify.errors import ConfigError, Customer360Error, SourceError
@@ -72,3 +69,49 @@ def table_query(table: str) -> str:
             f"table is {table!r}; give 'name' or 'schema.name', and put a part that has a dot in double "
             "quotes, such as '\"my.table\"'."
         ) from None
+
+
+def _rows_of(cursor: Any, sql: str, parameters: Parameters, batch_rows: int) -> Iterator[pa.Table]:
+    """The batches of a DB-API cursor."""
+    # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
+    cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
+    # psycopg2 describes the result of a server-side cursor only once it has fetched from it.
+    if cursor.description is None and not getattr(cursor, "name", None):
+        raise SourceError("The SQL of the source returns no rows and columns; give one SELECT.")
+    rows = cursor.fetchmany(batch_rows)
+    yield _table(cursor.description, rows)
+    while rows := cursor.fetchmany(batch_rows) if len(rows) else ():
+        yield _table(cursor.description, rows)
+
+
+def _table(description: Sequence[Any], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    from airflow_provider_customer360.unify.frames import objects_column, table_of
+
+    values = zip(*rows, strict=True) if rows else [() for _ in description]
+    columns = []
+    for described, column in zip(description, values, strict=True):
+        array, unusable = objects_column(column)
+        declared = None if unusable else _declared(described)
+        if declared is not None:
+            try:
+                array = array.cast(declared)
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                pass  # the values know better than their declaration
+        columns.append((array, unusable))
+    return table_of([described[0] for described in description], columns)
+
+
+#: PostgreSQL's type codes (pg_type.oid), which also its drivers report. No other driver's are numbers
+#: of these values for other types: MySQL's end at 255 and are looked up only for these names.
+_POSTGRES_TYPES = {
+    16: "bool",
+    **dict.fromkeys((20, 21, 23), "int64"),
+    **dict.fromkeys((700, 701), "float64"),
+    **dict.fromkeys((25, 1042, 1043), "large_string"),
+    1082: "date32",
+    1114: "timestamp",
+    1184: "timestamptz",
+    1700: "numeric",
+}

@@ -25,7 +25,7 @@ def hook_of(conn_id: str) -> DbApiHook:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     try:
-        hook = BaseHook.get_connection(conn_id).get_hook()
+        hook = BaseHook.get_connection(conn_id).get_hook()  # type: ignore[no-untyped-call]
     except AirflowNotFoundException:
         raise ConfigError(
             f"There is no connection {conn_id!r}. Create it in the UI (Admin, Connections), with `airflow "

@@ -27,7 +27,7 @@ with DAG(
             "drop table if exists contacts",
             "create table contacts (customer_id bigint, name text, email text, modified timestamptz)",
             """insert into contacts values
-                (1001, 'Ada Lovelace', 'ada@analytical.example', '2026-01-05 09:30:00+00'),
+                (1001, 'Ada Lovelace', 'ada@engine.example', '2026-01-05 09:30:00+00'),
                 (1002, 'Grace Hopper', 'grace@navy.example', '2026-01-18 12:00:00+00'),
                 (1003, 'Alan Turing', 'alan@machine.example', '2025-10-02 16:20:00+00')""",
         ],
@@ -40,7 +40,7 @@ with DAG(
             "create table orders (order_id int, cust_no int, email text, amount numeric, status text)",
             """insert into orders values
                 (1, 1001, null, 120.25, 'paid'),
-                (2, null, 'ADA@analytical.example', 79.75, 'paid'),
+                (2, null, 'ADA@engine.example', 79.75, 'paid'),
                 (3, 1002, null, 310.50, 'paid'),
                 (4, 1002, null, 999.00, 'cancelled'),
                 (5, null, 'newcomer@first.example', 20.00, 'paid')""",

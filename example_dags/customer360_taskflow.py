@@ -16,7 +16,7 @@ def extract_crm():
 
     return pd.DataFrame(
         [
-            ("C-1001", "Ada Lovelace", "ada@analytical.example", "+44 20 7946 0018", "London"),
+            ("C-1001", "Ada Lovelace", "ada@engine.example", "+44 20 7946 0018", "London"),
             ("C-1002", "Grace Hopper", None, "+1 (202) 555-0143", "Arlington"),
             ("C-1003", "Katherine Johnson", "katherine@orbit.example", None, "Hampton"),
             ("C-1004", "Alan Turing", "alan@machine.example", None, "Manchester"),
@@ -31,9 +31,9 @@ def extract_orders():
 
     return pd.DataFrame(
         [
-            (1, "ADA@analytical.example ", 120.00, "2026-01-05T09:30:00Z"),
-            (2, "ada@analytical.example", 79.90, "2026-01-20T18:05:00Z"),
-            (3, "grace.private@home.example", 310.50, "2026-01-18T12:00:00Z"),
+            (1, "ADA@engine.example ", 120.00, "2026-01-05T09:30:00Z"),
+            (2, "ada@engine.example", 79.90, "2026-01-20T18:05:00Z"),
+            (3, "grace@home.example", 310.50, "2026-01-18T12:00:00Z"),
             (4, "katherine@orbit.example", 45.00, "2026-01-25T07:45:00Z"),
             (5, "alan@machine.example", 60.00, "2025-10-02T16:20:00Z"),
             (6, "newcomer@first.example", 19.90, "2026-01-28T21:10:00Z"),
@@ -48,11 +48,11 @@ def extract_tickets():
 
     return pd.DataFrame(
         [
-            ("T-1", "Grace.Private@home.example", "+1 202 555 0143", 25, "2026-01-19T08:00:00Z"),
+            ("T-1", "Grace@Home.example", "+1 202 555 0143", 25, "2026-01-19T08:00:00Z"),
             ("T-2", None, "+44 2079460018", 10, "2026-01-21T15:30:00Z"),
         ],
-        columns=["ticket_id", "email", "phone", "support_minutes", "opened_at"],
-    ).astype({"opened_at": "datetime64[ns, UTC]"})
+        columns=["ticket_id", "email", "phone", "support_minutes", "created_at"],
+    ).astype({"created_at": "datetime64[ns, UTC]"})
 
 
 @dag(schedule="@daily", start_date=pendulum.datetime(2026, 1, 1), catchup=False, tags=["customer360"])

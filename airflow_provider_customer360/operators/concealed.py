@@ -17,7 +17,7 @@ class Concealed:
 
     @classmethod
     def wrap(cls, value: Any) -> Any:
-        """Wrap anything that may hold rows; None and text (a path, a table's name) are returned as they are."""
+        """Wrap anything that may hold rows; None and text (a path, a table) stay as they are."""
         return value if value is None or isinstance(value, (str, cls)) else cls(value)
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -92,7 +93,9 @@ class Customer360Operator(BaseOperator):
         **kwargs: Any,
     ) -> None:
         if not isinstance(asset_name, str) or not asset_name.strip():
-            raise ConfigError(f"asset_name is {asset_name!r}; give the outlet asset a name, such as 'customers'.")
+            raise ConfigError(
+                f"asset_name is {asset_name!r}; give the outlet asset a name, such as 'customers'."
+            )
         if when_no_data not in WHEN_NO_DATA:
             raise ConfigError(f"when_no_data is {when_no_data!r}; allowed: {', '.join(WHEN_NO_DATA)}.")
         if write_mode != "replace":
@@ -156,7 +159,9 @@ class Customer360Operator(BaseOperator):
         sample = not wired and self.when_no_data in ("auto", "sample")
         try:
             if not wired and not sample:
-                raise NoDataError("No source is wired to this task and none of its upstream tasks gave a frame.")
+                raise NoDataError(
+                    "No source is wired to this task and none of its upstream tasks gave a frame."
+                )
             data = sample_sources(as_of) if sample else wired
             unified = unify(data, self._config(), as_of=as_of, wrap_stage=self._folded)
         except NoDataError as error:
@@ -183,7 +188,7 @@ class Customer360Operator(BaseOperator):
         with self._folded("Publish"):
             hook, location = target_hook(self.target_conn_id)
             table = target_name(self.target_table, self.asset_name)
-            published = Published()
+            published = Published(0, 0, 0, 0, 0, created=False)
             if sample and table_exists(hook, table):
                 self.log.info("%s exists; sample profiles do not replace it", table)
             else:
@@ -220,7 +225,7 @@ class Customer360Operator(BaseOperator):
         }
         if sample:
             summary["warnings"] = [
-                "These are sample profiles: no source gave any data. Wire sources to this task to replace them.",
+                "These are sample profiles, because no source gave any data. Wire sources to this task.",
                 *summary["warnings"],
             ]
         return summary
@@ -289,9 +294,10 @@ def _counts(published: Published) -> str:
 
 
 def _without_values(error: Exception) -> str:
-    """An unexpected error by kind and place: its own message may quote customer data."""
-    place = error.__traceback__
-    while place and place.tb_next:
-        place = place.tb_next
-    where = f" at {place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
-    return f"Unexpected {type(error).__name__}{where}. Its message is withheld: it may quote customer data."
+    """An unexpected error by kind and places: its own message may quote customer data."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{frame.filename}:{frame.lineno}" for frame in frames]
+    return (
+        f"Unexpected {type(error).__name__}. Its message is withheld, since it may quote customer data. "
+        f"Please report it with its places: {' > '.join(places[1:])}"
+    )

@@ -67,8 +67,8 @@ def _check_origin(name: str, spec: Mapping[str, Any], origin: str) -> None:
         raise ConfigError(f"Source {name!r}: 'parameters' go with 'sql', not with 'table'.")
     if origin == "data" and not _is_output(spec["data"]):
         raise ConfigError(
-            f"Source {name!r}: data is a {type(spec['data']).__name__}; give an upstream task's output. A frame "
-            "that the DAG file itself builds would be built at every parse."
+            f"Source {name!r}: data is a {type(spec['data']).__name__}; give an upstream task's output. "
+            "A frame that the DAG file itself builds would be built at every parse."
         )
     if origin != "data" and not isinstance(spec[origin], (str, XComArg)):
         raise ConfigError(f"Source {name!r}: {origin} is a {type(spec[origin]).__name__}; give text.")

@@ -50,8 +50,9 @@ def _per_source(plan: Plan, keys: NodeKeys, index: int, source: SourcePlan) -> s
         *(f"max(a_{k}) AS a_{k}" for k, attribute in enumerate(plan.attributes) if attribute.name in fed),
     ]
     return (
-        f"SELECT {', '.join(items)} FROM (SELECT *, {keys.first(source)} AS node FROM {records.table(index)}) "
-        "AS records LEFT JOIN identities ON identities.node = records.node GROUP BY identities.customer"
+        f"SELECT {', '.join(items)} "
+        f"FROM (SELECT *, {keys.first(source)} AS node FROM {records.table(index)}) AS records "
+        "LEFT JOIN identities ON identities.node = records.node GROUP BY identities.customer"
     )
 
 
@@ -123,5 +124,3 @@ def _check_conservation(engine: Engine, plan: Plan) -> None:
             "changes while it is read does that; if none does, please report it. The target table is as "
             "it was."
         )
-
-

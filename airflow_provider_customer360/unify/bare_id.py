@@ -17,16 +17,26 @@ from dataclasses import replace
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.names import words
-from airflow_provider_customer360.unify.schema import BARE_ID, STANDARD_TYPES, ColumnPlan, Role, SourcePlan, strength
+from airflow_provider_customer360.unify.schema import (
+    BARE_ID,
+    STANDARD_TYPES,
+    ColumnPlan,
+    Role,
+    SourcePlan,
+    strength,
+)
 from airflow_provider_customer360.unify.standardise import standardised
 
 _TABLES_OF_THINGS = frozenset(
-    """order orders sale sales purchase purchases payment payments charge charges invoice invoices
-    transaction transactions refund refunds item items line lines product products cart carts checkout
-    checkouts ticket tickets case cases conversation conversations message messages call calls chat
-    event events session sessions visit visits view views pageview pageviews click clicks hit hits log
-    logs subscription subscriptions shipment shipments return returns review reviews booking bookings
-    activity activities interaction interactions opportunity opportunities deal deals""".split()
+    (
+        "order orders sale sales purchase purchases payment payments charge charges invoice "
+        "invoices transaction transactions refund refunds item items line lines product products "
+        "cart carts checkout checkouts ticket tickets case cases conversation conversations message "
+        "messages call calls chat event events session sessions visit visits view views pageview "
+        "pageviews click clicks hit hits log logs subscription subscriptions shipment shipments "
+        "return returns review reviews booking bookings activity activities interaction "
+        "interactions opportunity opportunities deal deals "
+    ).split()  # noqa: SIM905 - a hundred quotation marks would hide the words
 )
 _BORNE_OUT = 0.9
 _NEARLY_UNIQUE = 0.9
@@ -42,7 +52,9 @@ def settle_bare_ids(engine: Engine, plans: Sequence[SourcePlan]) -> list[SourceP
     for plan in open_ones:
         claimed = claims[plan.name]
         rivals = [other for other in open_ones if other is not plan and claims[other.name] == claimed]
-        if claimed and any(not _agree(engine, plan, _as_identifier(other, claimed), claimed) for other in rivals):
+        if claimed and any(
+            not _agree(engine, plan, _as_identifier(other, claimed), claimed) for other in rivals
+        ):
             claimed = None
         settled[plan.name] = _as_identifier(plan, claimed)
     return [settled[plan.name] for plan in plans]

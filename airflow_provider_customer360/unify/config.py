@@ -112,7 +112,9 @@ def check_roles(identifiers: Any, metrics: Any, attributes: Any) -> None:
             raise ConfigError(
                 f"metrics is {_kind(metrics)}; give a list of columns to sum, or {{'amount': 'sum'}}."
             )
-        unknown = sorted(set(metrics.values()) - set(METRIC_AGGREGATES)) if isinstance(metrics, Mapping) else []
+        unknown = (
+            sorted(set(metrics.values()) - set(METRIC_AGGREGATES)) if isinstance(metrics, Mapping) else []
+        )
         if unknown:
             raise ConfigError(
                 f"metrics asks for {', '.join(map(repr, unknown))}; allowed: {', '.join(METRIC_AGGREGATES)}."

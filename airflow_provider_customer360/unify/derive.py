@@ -33,7 +33,9 @@ def derive(engine: Engine, derived: Mapping[str, str]) -> tuple[str, ...]:
         column = canonical(name)
         known = [row[0] for row in engine.rows("DESCRIBE profiles")]
         if column in known:
-            raise ConfigError(f"derived names {name!r}, which is a profile column already; choose another name.")
+            raise ConfigError(
+                f"derived names {name!r}, which is a profile column already; choose another name."
+            )
         sql = _checked(name, expression, known)
         _add(engine, name, column, sql)
         names.append(column)
@@ -41,19 +43,14 @@ def derive(engine: Engine, derived: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _checked(name: str, expression: str, known: Sequence[str]) -> str:
-    try:
-        tree = sqlglot.parse_one(expression, dialect="duckdb", into=exp.Expression) if expression.strip() else None
-    except (SqlglotError, ValueError):
-        tree = None
+    tree = _parsed(expression)
     if tree is None:
-        raise ConfigError(f"derived[{name!r}] is not one SQL expression: {expression!r}.")
-    if tree.find(exp.Query, exp.DDL, exp.DML, exp.Command, exp.Placeholder, exp.Star) and not tree.find(exp.Count):
         raise ConfigError(
-            f"derived[{name!r}] is {expression!r}; allowed are expressions over the columns of one profile "
-            "and window functions, no subqueries and no statements."
+            f"derived[{name!r}] is {expression!r}; allowed is one SQL expression over the columns of a "
+            "profile, window functions included, without subqueries and statements."
         )
     for column in tree.find_all(exp.Column):
-        if column.name not in known and column.name.lower() not in known:
+        if column.name.lower() not in known:
             close = difflib.get_close_matches(column.name, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ConfigError(
@@ -61,6 +58,24 @@ def _checked(name: str, expression: str, known: Sequence[str]) -> str:
                 f"Columns: {', '.join(known)}."
             )
     return tree.sql(dialect="duckdb")
+
+
+def _parsed(expression: str) -> exp.Expression | None:
+    """The expression, or None where the text is anything else than one expression of its own."""
+    try:
+        statements = sqlglot.parse(f"SELECT {expression}", dialect="duckdb")
+    except SqlglotError:
+        return None
+    select = statements[0] if len(statements) == 1 else None
+    if not isinstance(select, exp.Select) or len(select.expressions) != 1:
+        return None
+    if any(value for key, value in select.args.items() if key != "expressions"):
+        return None
+    only: exp.Expression = select.expressions[0]
+    is_star = isinstance(only, exp.Star) or (isinstance(only, exp.Column) and isinstance(only.this, exp.Star))
+    if is_star or isinstance(only, exp.Alias) or only.find(exp.Query, exp.Placeholder, exp.Parameter):
+        return None
+    return only
 
 
 def _add(engine: Engine, name: str, column: str, sql: str) -> None:

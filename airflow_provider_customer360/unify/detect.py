@@ -31,7 +31,9 @@ class Stated:
     used: frozenset[str] = field(default=frozenset())
 
 
-def detect(engine: Engine, staged: Mapping[str, Staged], sources: Mapping[str, Source], config: Config) -> Plan:
+def detect(
+    engine: Engine, staged: Mapping[str, Staged], sources: Mapping[str, Source], config: Config
+) -> Plan:
     """Give every column of every source its role.
 
     Raises:
@@ -43,7 +45,9 @@ def detect(engine: Engine, staged: Mapping[str, Staged], sources: Mapping[str, S
     plans = [_detect_source(engine, name, staged[name], stated[name]) for name in staged]
     plans = settle_bare_ids(engine, plans)
     _check_identifiable(plans)
-    types = sorted({column.output or "" for plan in plans for column in plan.having(Role.IDENTIFIER)}, key=strength)
+    types = sorted(
+        {column.output or "" for plan in plans for column in plan.having(Role.IDENTIFIER)}, key=strength
+    )
     return name_outputs(engine, Plan(tuple(plans), tuple(types)))
 
 
@@ -110,7 +114,9 @@ def _value_role(
     if numeric and additive:
         if stated.metrics is not None:
             return replace(plan, reason="numeric, but the metrics are stated without it")
-        return replace(plan, role=Role.METRIC, reason="numeric", output=canonical(column.name), aggregate="sum")
+        return replace(
+            plan, role=Role.METRIC, reason="numeric", output=canonical(column.name), aggregate="sum"
+        )
     if stated.attributes is not None:
         return replace(plan, reason="the attributes are stated without it")
     reason = name_reason if numeric else f"{_ATTRIBUTE_KINDS.get(column.type, 'text')}; most recent value"
@@ -129,7 +135,9 @@ def _choose_event_time(columns: Sequence[ColumnPlan], sample: Sample, stated: St
     """Keep the best of the columns that are named like an event time and hold times."""
     candidates = [column for column in columns if column.role is Role.EVENT_TIME]
     ranked = sorted(candidates, key=lambda column: classify(column.name).time_rank or 0)
-    best = next((column for column in ranked if column.reason == "stated" or sample.holds_times(column)), None)
+    best = next(
+        (column for column in ranked if column.reason == "stated" or sample.holds_times(column)), None
+    )
     if stated.event_time is not None and best is not None and not sample.can_hold_times(best):
         raise ConfigError(f"event_time is {best.name!r}, which holds {best.type.lower()} values, not times.")
     chosen = []
@@ -209,11 +217,15 @@ def _own_type(column: str) -> str:
 
 def _check_one_role(name: str, staged: Staged, *stated: Mapping[str, str] | str | None) -> None:
     for column in staged.columns:
-        roles = [one for one in stated if one is not None and column.internal in ([one] if isinstance(one, str) else one)]
+        roles = [
+            one
+            for one in stated
+            if one is not None and column.internal in ([one] if isinstance(one, str) else one)
+        ]
         if len(roles) > 1:
             raise ConfigError(
-                f"Column {column.name!r} of source {name!r} is stated for two roles; an identifier, a metric, "
-                "an attribute and the event time are one each."
+                f"Column {column.name!r} of source {name!r} is stated for two roles; it can be an "
+                "identifier, a metric, an attribute or the event time."
             )
 
 

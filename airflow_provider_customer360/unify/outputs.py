@@ -28,8 +28,8 @@ def name_outputs(engine: Engine, plan: Plan) -> Plan:
     a second column of the same name in one source gets a number behind.
     """
     plan = _with_source_names(plan)
-    taken: dict[str, tuple[str, ...]] = {name: ("reserved",) for name in RESERVED_COLUMNS}
-    taken |= {name: ("identifier",) for name in plan.identifier_types}
+    taken: dict[str, tuple[str, ...]] = dict.fromkeys(RESERVED_COLUMNS, ("reserved",))
+    taken |= dict.fromkeys(plan.identifier_types, ("identifier",))
     taken |= {f"{source.output}_records": ("reserved",) for source in plan.sources}
     outputs: dict[tuple[str, str], str] = {}
     for role in (Role.METRIC, Role.ATTRIBUTE):  # a metric keeps the plain name

@@ -47,7 +47,7 @@ class Frame:
         table = self.to_arrow()
         gaps = {field.name for field in table.schema if table.column(field.name).null_count}
         nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
-        frame = table.to_pandas()
+        frame: pd.DataFrame = table.to_pandas()
         for field in table.schema:
             if field.name in gaps and field.type in nullable:
                 column = table.column(field.name).to_pandas(types_mapper=nullable.get)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ def sample_sources(as_of: datetime) -> dict[str, pa.Table]:
         "orders": ("order_id", "email", "total_spend", "ordered_at"),
         "support": ("phone", "support_tickets", "created_at"),
     }
-    rows = {"crm": crm, "orders": orders, "support": tickets}
+    rows: dict[str, Sequence[tuple[object, ...]]] = {"crm": crm, "orders": orders, "support": tickets}
     return {
         name: pa.Table.from_pylist([dict(zip(columns[name], row, strict=True)) for row in rows[name]])
         for name in columns

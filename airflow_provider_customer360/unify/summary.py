@@ -57,19 +57,31 @@ def preview(engine: Engine, plan: Plan) -> str:
         f"SELECT {', '.join(items)} FROM profiles "
         f"ORDER BY total_records DESC, customer_id LIMIT {PREVIEW_ROWS}"
     )
-    lines = ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names)]
     hidden = {"customer_id", *personal}
-    for row in rows:
-        cells = [mask(v) if name in hidden else _cell(v) for name, v in zip(names, row, strict=True)]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+    shown = [
+        [mask(value) if name in hidden else _cell(value) for name, value in zip(names, row, strict=True)]
+        for row in rows
+    ]
+    return _markdown(names, shown)
+
+
+def _markdown(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns also line up as plain text, for the task log."""
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *escaped, strict=True)]
+    lines = [names, ["-" * width for width in widths], *escaped]
+    return "\n".join(
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    )
 
 
 def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
     found = {
         index: counts
         for index, *counts in engine.rows(
-            "SELECT source, coalesce(sum(records) FILTER (customer IS NOT NULL), 0)::BIGINT, count(customer), "
+            "SELECT source, coalesce(sum(records) FILTER (customer IS NOT NULL), 0)::BIGINT, "
+            "count(customer), "
             "count(*) FILTER (customer IN (SELECT customer FROM totals WHERE data_sources > 1)) "
             "FROM per_source GROUP BY source"
         )
@@ -164,8 +176,8 @@ def _warnings(
         if lost:
             why = "" if source.having(Role.IDENTIFIER) else "; none of its columns identifies a customer"
             warnings.append(
-                f"Source {source.name!r}: {lost:,} of {counts['records']:,} records have no usable identifier "
-                f"and are in no profile{why}."
+                f"Source {source.name!r}: {lost:,} of {counts['records']:,} records have no usable "
+                f"identifier and are in no profile{why}."
             )
     if not plan.has_event_time:
         warnings.append("No source has an event time, so every customer counts as active.")
@@ -181,12 +193,13 @@ def _plain(**values: Any) -> dict[str, Any]:
     return {name: _number(value) for name, value in values.items()}
 
 
-def _number(value: Any) -> int | float | None:
+def _number(value: int | float | Decimal | None) -> int | float | None:
+    """A number as JSON has it: a whole decimal is an integer, whatever its size."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() and value.as_tuple().exponent == 0 else float(value)
+        return int(value) if value.as_tuple().exponent == 0 else float(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return None if value is None else value  # type: ignore[no-any-return]
+    return value
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -131,5 +131,3 @@ def _decimal_scale(duckdb_type: str) -> int:
 
 def _finite(value: str) -> str:
     return f"CASE WHEN isfinite({value}) THEN {value} END"
-
-

@@ -101,5 +101,3 @@ def _share(identifier_type: str, matching: int, values: int, words: str) -> Find
     if share < _MOST:
         return Finding(None, f"only {share:.0%} of its values {words}")
     return Finding(identifier_type, f"{share:.0%} of its values {words}")
-
-

@@ -63,10 +63,10 @@ def test_taskflow(run: Run, airflow_home: Path) -> None:
     """Frames of three tasks; a chain through three sources makes one customer; twice gives the same."""
     first = run("customer360_taskflow")
     with duckdb.connect(airflow_home / "customer360.duckdb", read_only=True) as database:
-        rows = database.execute("select * from unified_customers order by 1").fetchall()
-    print(rows)
+        table = database.table("unified_customers").order("customer_id")
+        print(table.columns, table.fetchall())
     second = run("customer360_taskflow")
-    assert first
+    print({k:(first[k],second[k]) for k in first if first[k]!=second[k]})
 
 
 def test_sql(run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,10 +75,13 @@ def test_sql(run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE", postgres.airflow_uri)
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", sqlite_connection(tmp_path / "shop.db"))
     summary = run("customer360_sql")
-    assert summary
+    with psycopg.connect(postgres.dsn) as connection:
+        cursor = connection.execute("select * from customer360 order by customer_id")
+        print([c.name for c in cursor.description], cursor.fetchall())
+    print(summary)
 
 
-def test_yaml(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml(run: Run, airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The operator configured with plain data, through dag-factory."""
     crm = tmp_path / "crm.db"
     with closing(sqlite3.connect(crm)) as connection, connection:
@@ -87,7 +90,10 @@ def test_yaml(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         connection.execute("insert into contacts values (1002, 'Grace Hopper', 'grace@navy.example')")
     monkeypatch.setenv("AIRFLOW_CONN_CRM_DB", sqlite_connection(crm))
     summary = run("customer360_yaml")
-    assert summary
+    with duckdb.connect(airflow_home / "customer360.duckdb", read_only=True) as database:
+        table = database.table("yaml_customers").order("customer_id")
+        print(table.columns, table.fetchall())
+    print(summary)
 
 
 @contextmanager

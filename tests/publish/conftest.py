@@ -1,0 +1,43 @@
+"""The databases on which the same behaviour is tested."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.publish.databases import NAMES, Database, connect
+
+
+@pytest.fixture(params=NAMES)
+def db(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Each database in turn; for Postgres, each driver that its hook may use."""
+    return prepared(request.param, request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=[name for name in NAMES if name.startswith("psycopg")])
+def pg(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Postgres, with each driver."""
+    return prepared(request.param, request, tmp_path, monkeypatch)
+
+
+def prepared(
+    name: str, request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Database:
+    """An empty database that hooks reach through the connection ``target``."""
+    is_postgres = name.startswith("psycopg")
+    server: Any = request.getfixturevalue("postgres") if is_postgres else None
+    database = connect(name, folder, server.airflow_uri if server else "")
+    for variable, value in database.environment.items():
+        monkeypatch.setenv(variable, value)
+    if is_postgres:
+        monkeypatch.setattr("airflow.providers.postgres.hooks.postgres.USE_PSYCOPG3", name == "psycopg3")
+        database.execute("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+    return database
+
+
+@pytest.fixture
+def sqlite(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """SQLite alone."""
+    return prepared("sqlite", request, tmp_path, monkeypatch)

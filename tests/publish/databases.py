@@ -1,0 +1,110 @@
+"""A database under test: what publishing is called with, and a way to look that shares no code with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from airflow.providers.common.sql.hooks.sql import DbApiHook
+from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
+from airflow.providers.postgres.hooks import postgres as postgres_hooks
+from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+from airflow_provider_customer360.publish import Published, publish
+
+NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3")
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database as one test has it: empty at first.
+
+    Attributes:
+        name: one of `NAMES`.
+        environment: what a child process needs to reach the same one, through `from_environment`.
+    """
+
+    name: str
+    environment: dict[str, str]
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.name.startswith("psycopg")
+
+    @property
+    def hook(self) -> DbApiHook:
+        """A new hook, as each task has its own."""
+        if self.is_postgres:
+            return postgres_hooks.PostgresHook("target")
+        return DuckDBHook(duckdb_conn_id="target") if self.name == "duckdb" else SqliteHook("target")
+
+    def publish(self, profiles: pa.Table, table: str = "customers", **arguments: Any) -> Published:
+        """Publish a table that is in memory, in batches of a few rows."""
+        return publish(self.hook, table, profiles.to_batches(3), profiles.schema, **arguments)
+
+    def execute(self, *statements: str) -> None:
+        """Run and commit statements."""
+        with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            connection.commit()
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """The rows of a query, on a connection of its own."""
+        with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+            found = cursor.execute(statement)
+            if self.name == "duckdb":  # its own rows need pytz for timestamps with a time zone
+                columns = found.fetch_arrow_table().columns
+                return list(zip(*(column.to_pylist() for column in columns), strict=True))
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def rows(self, columns: str = "*", table: str = "customers") -> list[tuple[Any, ...]]:
+        """The rows of the table, by its first column."""
+        return self.query(f"SELECT {columns} FROM {table} ORDER BY 1")
+
+    def tables(self) -> set[str]:
+        """Every table of the database, whoever made it."""
+        queries = {
+            "duckdb": "SELECT table_name FROM duckdb_tables()",
+            "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+        }
+        everywhere = (
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace NOT IN "
+            "('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
+        )
+        return {row[0] for row in self.query(queries.get(self.name, everywhere))}
+
+
+def connect(name: str, folder: Path, postgres_uri: str) -> Database:
+    """A database of that name; its Airflow connection is called ``target``."""
+    described = {
+        "duckdb": json.dumps({"conn_type": "duckdb", "host": str(folder / "target.duckdb")}),
+        "sqlite": json.dumps({"conn_type": "sqlite", "host": str(folder / "target.sqlite")}),
+    }
+    return Database(name, {"AIRFLOW_CONN_TARGET": described.get(name, postgres_uri), "TEST_DATABASE": name})
+
+
+def from_environment() -> Database:
+    """In a child process: the database of the parent's test."""
+    name = os.environ["TEST_DATABASE"]
+    postgres_hooks.USE_PSYCOPG3 = name == "psycopg3"
+    return Database(name, {})
+
+
+def profiles(rows: Sequence[Sequence[Any]], **columns: Any) -> pa.Table:
+    """An Arrow table; columns are given as name and type."""
+    values: Iterator[Any] = iter(zip(*rows, strict=True) if rows else [()] * len(columns))
+    return pa.table(
+        {name: pa.array(list(column), type=kind) for (name, kind), column in zip(columns.items(), values, strict=True)}
+    )
+
+
+def people(*rows: tuple[str, str | None, int | None]) -> pa.Table:
+    """The profiles of most tests: ``customer_id``, ``email`` and ``orders``."""
+    return profiles(rows, customer_id=pa.string(), email=pa.string(), orders=pa.int64())
