@@ -6,10 +6,14 @@ with gaps into floats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
+from airflow_provider_customer360.publish.failures import code_of
 from airflow_provider_customer360.publish.names import parse_table
 from airflow_provider_customer360.unify.errors import ConfigError, Customer360Error, SourceError
 
@@ -18,6 +22,68 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 Parameters = Mapping[str, Any] | Sequence[Any] | None
+
+
+#: PostgreSQL's type codes (pg_type.oid): a column without any value keeps its type.
+_POSTGRES_TYPES = {
+    16: "bool",
+    **dict.fromkeys((20, 21, 23), "int64"),
+    **dict.fromkeys((700, 701), "float64"),
+    **dict.fromkeys((25, 1042, 1043), "large_string"),
+    1082: "date32",
+    1114: "timestamp",
+    1184: "timestamptz",
+    1700: "numeric",
+}
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a driver streams rows.
+
+    Attributes:
+        cursor: gives a cursor that does not fetch the whole result at once.
+        types: the driver's type codes, as far as they are known.
+        drains: closing the cursor early would read all that is left; closing the connection does not.
+    """
+
+    cursor: Callable[[Any], Any]
+    types: Mapping[int, str] = field(default_factory=dict)
+    drains: bool = False
+
+
+def _psycopg2_cursor(connection: Any) -> Any:
+    # The class is stated because a connection's extras may ask for rows as dictionaries.
+    plain = import_module("psycopg2.extensions").cursor
+    return connection.cursor(name=_unique_name(), cursor_factory=plain)
+
+
+def _psycopg_cursor(connection: Any) -> Any:
+    return connection.cursor(name=_unique_name(), row_factory=import_module("psycopg.rows").tuple_row)
+
+
+def _unique_name() -> str:
+    return f"customer360_{uuid4().hex}"
+
+
+#: Driver (top module of the connection's class) -> its way; DuckDB speaks Arrow and needs none.
+_WAYS = {
+    "psycopg": _Way(_psycopg_cursor, _POSTGRES_TYPES),
+    "psycopg2": _Way(_psycopg2_cursor, _POSTGRES_TYPES),
+    "MySQLdb": _Way(lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor), drains=True),
+    "pymysql": _Way(lambda c: c.cursor(import_module("pymysql.cursors").SSCursor), drains=True),
+}
+_ANY_DRIVER = _Way(lambda connection: connection.cursor())
+
+#: What passes by itself: SQLSTATE classes and SQLite's names; MySQL's numbers.
+_TRANSIENT_STATES = ("08", "40", "53", "55P03", "57P", "SQLITE_BUSY", "SQLITE_LOCKED")
+_TRANSIENT_NUMBERS = frozenset({1040, 1205, 1213, 2002, 2003, 2006, 2013})
+#: Raised without a code when a connection is refused or breaks; DuckDB's when the file is in use.
+_BROKEN = frozenset(
+    {("psycopg", "OperationalError"), ("psycopg", "InterfaceError"), ("psycopg", "ConnectionTimeout"),
+     ("psycopg2", "OperationalError"), ("psycopg2", "InterfaceError"), ("duckdb", "IOException")}
+)  # fmt: skip
+_NO_RESULT = "The SQL of the source returns no rows and columns; give one SELECT."
 
 
 class TransientSourceError(SourceError):
@@ -46,7 +112,7 @@ def read_sql(
     failure: SourceError | None = None
     try:
         with closing(hook.get_conn()) as connection:
-            yield from _way_of(connection)(connection, sql, parameters, batch_rows)
+            yield from _batches(connection, sql, parameters, batch_rows)
     except Customer360Error:
         raise
     except Exception as error:
@@ -71,47 +137,109 @@ def table_query(table: str) -> str:
         ) from None
 
 
-def _rows_of(cursor: Any, sql: str, parameters: Parameters, batch_rows: int) -> Iterator[pa.Table]:
-    """The batches of a DB-API cursor."""
-    # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
-    cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
-    # psycopg2 describes the result of a server-side cursor only once it has fetched from it.
-    if cursor.description is None and not getattr(cursor, "name", None):
-        raise SourceError("The SQL of the source returns no rows and columns; give one SELECT.")
-    rows = cursor.fetchmany(batch_rows)
-    yield _table(cursor.description, rows)
-    while rows := cursor.fetchmany(batch_rows) if len(rows) else ():
-        yield _table(cursor.description, rows)
+def _batches(connection: Any, sql: str, parameters: Parameters, batch_rows: int) -> Iterator[pa.Table]:
+    driver = _driver(type(connection))
+    if driver == "duckdb":
+        yield from _arrow_of_duckdb(connection, sql, parameters, batch_rows)
+        return
+    way = _WAYS.get(driver, _ANY_DRIVER)
+    cursor = way.cursor(connection)
+    try:
+        # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
+        cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
+        # psycopg2 describes the result of a server-side cursor only once it has fetched from it.
+        if cursor.description is None and not getattr(cursor, "name", None):
+            raise SourceError(_NO_RESULT)
+        rows = cursor.fetchmany(batch_rows)
+        yield _table(cursor.description, rows, way.types)
+        while rows and (rows := cursor.fetchmany(batch_rows)):
+            yield _table(cursor.description, rows, way.types)
+    finally:
+        if not way.drains:
+            cursor.close()
 
 
-def _table(description: Sequence[Any], rows: Sequence[Sequence[Any]]) -> pa.Table:
+def _arrow_of_duckdb(
+    connection: Any, sql: str, parameters: Parameters, batch_rows: int
+) -> Iterator[pa.Table]:
+    from airflow_provider_customer360.unify.frames import arrow_tables
+
+    statements = connection.extract_statements(sql)
+    if not statements or [kind.name for kind in statements[-1].expected_result_type] != ["QUERY_RESULT"]:
+        raise SourceError(_NO_RESULT)
+    # A relation streams; execute() would build the whole result first.
+    relation = connection.sql(sql, params=parameters or None)
+    # Its name before DuckDB 1.5 is the second one.
+    read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
+    yield from arrow_tables(read(batch_rows))
+
+
+def _table(description: Sequence[Any], rows: Sequence[Sequence[Any]], types: Mapping[int, str]) -> pa.Table:
     import pyarrow as pa
 
     from airflow_provider_customer360.unify.frames import objects_column, table_of
 
-    values = zip(*rows, strict=True) if rows else [() for _ in description]
     columns = []
+    values: Any = zip(*rows, strict=True) if rows else [()] * len(description)
     for described, column in zip(description, values, strict=True):
         array, unusable = objects_column(column)
-        declared = None if unusable else _declared(described)
-        if declared is not None:
-            try:
-                array = array.cast(declared)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                pass  # the values know better than their declaration
+        declared = None if unusable else _declared(described, types)
+        with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):  # the values know better then
+            array = array if declared is None else array.cast(declared)
         columns.append((array, unusable))
     return table_of([described[0] for described in description], columns)
 
 
-#: PostgreSQL's type codes (pg_type.oid), which also its drivers report. No other driver's are numbers
-#: of these values for other types: MySQL's end at 255 and are looked up only for these names.
-_POSTGRES_TYPES = {
-    16: "bool",
-    **dict.fromkeys((20, 21, 23), "int64"),
-    **dict.fromkeys((700, 701), "float64"),
-    **dict.fromkeys((25, 1042, 1043), "large_string"),
-    1082: "date32",
-    1114: "timestamp",
-    1184: "timestamptz",
-    1700: "numeric",
-}
+def _declared(described: Sequence[Any], types: Mapping[int, str]) -> pa.DataType | None:
+    import pyarrow as pa
+
+    name = types.get(described[1]) if types else None
+    if name == "numeric":
+        precision, scale = described[4], described[5]
+        bounded = precision and 0 < precision <= 38 and 0 <= (scale or 0) <= precision
+        return pa.decimal128(precision, scale or 0) if bounded else None
+    if name in ("timestamp", "timestamptz"):
+        return pa.timestamp("us", "UTC" if name == "timestamptz" else None)
+    return getattr(pa, name)() if name else None
+
+
+def _driver(kind: type) -> str:
+    """The driver that a class of it, or one derived from such, comes from."""
+    known = [base.__module__.partition(".")[0].lstrip("_") for base in kind.__mro__]
+    return next((name for name in known if name in {*_WAYS, "duckdb"}), known[0])
+
+
+def _retold(error: Exception, hook: DbApiHook) -> SourceError:
+    """A driver's error without what may quote a row."""
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
+
+    conn_id = hook.get_conn_id()
+    if isinstance(error, AirflowNotFoundException):
+        return SourceError(
+            f"There is no connection {conn_id!r}. Create it in the UI (Admin, Connections), with `airflow "
+            f"connections add {conn_id!r} --conn-uri ...`, or in the variable AIRFLOW_CONN_{conn_id.upper()}."
+        )
+    code, driver, name = code_of(error), _driver(type(error)), type(error).__name__
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+    transient = code.startswith(_TRANSIENT_STATES) if code else (driver, name) in _BROKEN
+    transient = (
+        transient or number in _TRANSIENT_NUMBERS or isinstance(error, (ConnectionError, TimeoutError))
+    )
+    label = f"{name} ({code or number})" if code or number else name
+    message = _harmless_message(error, code, driver)
+    told = f": {message}" if message else "; its message may quote customers and is left out."
+    kind = TransientSourceError if transient else SourceError
+    return kind(f"The query over connection {conn_id!r} failed with {label}{told}")
+
+
+def _harmless_message(error: Exception, code: str | None, driver: str) -> str | None:
+    """The database's message where it is about names: SQLSTATE class 42, a catalog, a missing module."""
+    if isinstance(error, ImportError):
+        return str(error)
+    message = None
+    if code and code.startswith("42"):
+        message = getattr(getattr(error, "diag", None), "message_primary", None)
+    elif driver == "duckdb" and type(error).__name__ in ("CatalogException", "BinderException"):
+        message = str(error).partition("\n")[0]
+    # A text literal of the SQL may be a parameter: a syntax error is reported near one.
+    return message if message and "'" not in message else None

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.names import words
 from airflow_provider_customer360.unify.schema import (
     BARE_ID,
     STANDARD_TYPES,
@@ -25,19 +24,19 @@ from airflow_provider_customer360.unify.schema import (
     SourcePlan,
     strength,
 )
+from airflow_provider_customer360.unify.spelling import words
 from airflow_provider_customer360.unify.standardise import standardised
 
-_TABLES_OF_THINGS = frozenset(
-    (
-        "order orders sale sales purchase purchases payment payments charge charges invoice "
-        "invoices transaction transactions refund refunds item items line lines product products "
-        "cart carts checkout checkouts ticket tickets case cases conversation conversations message "
-        "messages call calls chat event events session sessions visit visits view views pageview "
-        "pageviews click clicks hit hits log logs subscription subscriptions shipment shipments "
-        "return returns review reviews booking bookings activity activities interaction "
-        "interactions opportunity opportunities deal deals "
-    ).split()  # noqa: SIM905 - a hundred quotation marks would hide the words
+_THINGS = (
+    "order orders sale sales purchase purchases payment payments charge charges invoice "
+    "invoices transaction transactions refund refunds item items line lines product products "
+    "cart carts checkout checkouts ticket tickets case cases conversation conversations message "
+    "messages call calls chat event events session sessions visit visits view views pageview "
+    "pageviews click clicks hit hits log logs subscription subscriptions shipment shipments "
+    "return returns review reviews booking bookings activity activities interaction "
+    "interactions opportunity opportunities deal deals "
 )
+_TABLES_OF_THINGS = frozenset(_THINGS.split())
 _BORNE_OUT = 0.9
 _NEARLY_UNIQUE = 0.9
 _AGREEMENT = 0.5

@@ -11,7 +11,7 @@ from sqlglot.errors import SqlglotError
 
 from airflow_provider_customer360.unify.engine import Engine, quoted
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
-from airflow_provider_customer360.unify.names import canonical
+from airflow_provider_customer360.unify.spelling import canonical
 
 
 def derive(engine: Engine, derived: Mapping[str, str]) -> tuple[str, ...]:

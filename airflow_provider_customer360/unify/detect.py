@@ -13,9 +13,10 @@ from airflow_provider_customer360.unify.bare_id import settle_bare_ids
 from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
-from airflow_provider_customer360.unify.names import canonical, classify
+from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.outputs import name_outputs
 from airflow_provider_customer360.unify.schema import BARE_ID, ColumnPlan, Plan, Role, SourcePlan, strength
+from airflow_provider_customer360.unify.spelling import canonical
 from airflow_provider_customer360.unify.staging import Staged, StagedColumn
 from airflow_provider_customer360.unify.values import Sample
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_customer360.unify.names import canonical, classify, words
+from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.schema import Role
+from airflow_provider_customer360.unify.spelling import canonical, words
 from tests.unify.vendor_exports import VENDOR_EXPORTS
 
 
