@@ -58,10 +58,10 @@ class Database:
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query, on a connection of its own."""
         with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
-            found = cursor.execute(statement)
             if self.name == "duckdb":  # its own rows need pytz for timestamps with a time zone
-                columns = found.fetch_arrow_table().columns
+                columns = pa.table(cursor.sql(statement)).columns
                 return list(zip(*(column.to_pylist() for column in columns), strict=True))
+            cursor.execute(statement)
             return [tuple(row) for row in cursor.fetchall()]
 
     def rows(self, columns: str = "*", table: str = "customers") -> list[tuple[Any, ...]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from airflow_provider_customer360.publish import publish
 from tests.publish.databases import Database, profiles
 
 TEXTS = ["", None, "'", '"', '""', "a,b", "a\nb", "a\r\nb", "\t", "\\", "\\N", "\\.", "x\n\\.\ny", "NULL", "%s", "{}",
@@ -57,15 +58,9 @@ def test_integers(db: Database) -> None:
 def test_decimals(db: Database, precision: int, scale: int) -> None:
     """Every digit survives, for any number of them."""
     digits = ["1", "-1", "0", "10", "9" * precision, "-" + "1234567890" * 3, "1" + "0" * 29, "999999999999999"]
-    values = [Decimal(text).scaleb(-scale, _wide()) for text in digits if len(text.lstrip("-")) <= precision]
+    values = [Decimal(text).scaleb(-scale, Context(prec=60)) for text in digits if len(text.lstrip("-")) <= precision]
     exact = [Decimal(str(value)) for value in stored(db, [*values, None], pa.decimal128(precision, scale))[:-1]]
     assert exact == values
-
-
-def _wide() -> Any:
-    import decimal
-
-    return decimal.Context(prec=60)
 
 
 def test_decimals_are_numbers(db: Database) -> None:
@@ -125,8 +120,6 @@ def test_other_encodings_of_the_same_type(db: Database) -> None:
     batch = pa.record_batch(
         {"customer_id": pa.array(["a"], pa.large_string()), "orders": pa.array([1], pa.int32())}
     )
-    from airflow_provider_customer360.publish import publish
-
     publish(db.hook, "customers", [batch], schema)
     assert db.rows() == [("a", 1)]
 

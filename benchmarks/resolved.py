@@ -1,0 +1,108 @@
+"""The answer to the benchmark's data, by code that shares nothing with the package: which customer a row has.
+
+The floor groups by it, and the checks compare with it. Not timed, and simple rather than fast: the spellings
+that `benchmarks.data` uses are undone, distinct identifiers numbered, SciPy finds the connected components.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from benchmarks.data import IDENTIFIERS, METRICS
+
+if TYPE_CHECKING:
+    from benchmarks.data import Dataset
+
+_JUNK = "('n/a', 'test@test.com', '', 'null', 'unknown', '000-0000')"
+_PLAIN = {
+    "email": "lower(trim({0}))",
+    "phone": "ltrim(regexp_replace({0}, '[^0-9]', '', 'g'), '0')",
+    "customer_id": "regexp_replace(trim({0}::VARCHAR), '\\.0$', '')",
+    "user_id": "{0}",
+    "anonymous_id": "{0}",
+}
+
+
+def plain(kind: str, column: str) -> str:
+    """An identifier of the benchmark's data without its spelling variants, as a SQL expression."""
+    value = _PLAIN[kind].format(column)
+    return f"CASE WHEN {column}::VARCHAR NOT IN {_JUNK} THEN '{kind}:' || {value} END"
+
+
+def write_resolved(data: Dataset) -> dict[str, Any]:
+    """Write ``resolved/``; returns the facts that results are checked against."""
+    with duckdb.connect(config={"preserve_insertion_order": False}) as connection:
+        _number_identifiers(connection, data)
+        _find_customers(connection, data)
+        for name in IDENTIFIERS:
+            customer = f"coalesce({', '.join(f'n{j}.customer' for j in range(len(IDENTIFIERS[name])))})"
+            connection.execute(
+                f"COPY (SELECT s.* EXCLUDE (file_row_number), {customer} AS customer, s.file_row_number AS row "
+                f"FROM {_rows_with_customers(data, name)}) TO '{data.resolved(name)}' (FORMAT parquet, "
+                "COMPRESSION zstd)"
+            )
+        return _facts(connection, data)
+
+
+def _rows_with_customers(data: Dataset, name: str) -> str:
+    joins = [
+        f"LEFT JOIN numbered n{j} ON n{j}.v = {plain(kind, f's.{kind}')}"
+        for j, kind in enumerate(IDENTIFIERS[name])
+    ]
+    return f"read_parquet('{data.source(name)}', file_row_number = true) s {' '.join(joins)}"
+
+
+def _number_identifiers(connection: duckdb.DuckDBPyConnection, data: Dataset) -> None:
+    values = " UNION ".join(
+        f"SELECT {plain(kind, kind)} AS v FROM '{data.source(name)}'"
+        for name, kinds in IDENTIFIERS.items()
+        for kind in kinds
+    )
+    connection.execute(
+        f"CREATE TABLE nodes AS SELECT v, row_number() OVER () - 1 AS node FROM ({values}) WHERE v IS NOT NULL"
+    )
+
+
+def _find_customers(connection: duckdb.DuckDBPyConnection, data: Dataset) -> None:
+    links = " UNION ".join(
+        f"SELECT x.node AS a, y.node AS b FROM '{data.source(name)}' s "
+        f"JOIN nodes x ON x.v = {plain(one, f's.{one}')} JOIN nodes y ON y.v = {plain(other, f's.{other}')}"
+        for name, kinds in IDENTIFIERS.items()
+        for i, one in enumerate(kinds)
+        for other in kinds[i + 1 :]
+    )
+    pairs = connection.execute(links).fetchnumpy()
+    (size,) = connection.execute("SELECT count(*) FROM nodes").fetchone() or (0,)
+    graph = coo_array((np.ones(len(pairs["a"]), np.int8), (pairs["a"], pairs["b"])), shape=(size, size))
+    _, labels = connected_components(graph, directed=False)
+    connection.register("labels", pa.table({"node": np.arange(size), "customer": labels.astype(np.int64)}))
+    connection.execute("CREATE TABLE numbered AS SELECT v, customer FROM nodes JOIN labels USING (node)")
+
+
+def _facts(connection: duckdb.DuckDBPyConnection, data: Dataset) -> dict[str, Any]:
+    totals = {
+        metric: connection.execute(f"SELECT sum({metric}) FROM '{data.source(name)}'").fetchall()[0][0]
+        for name, metrics in METRICS.items()
+        for metric in metrics
+    }
+    rows = " UNION ALL ".join(
+        f"SELECT r.customer, t.person FROM '{data.resolved(name)}' r JOIN "
+        f"read_parquet('{data.truth(name)}', file_row_number = true) t ON t.file_row_number = r.row"
+        for name in IDENTIFIERS
+    )
+    connection.execute(f"CREATE TEMP TABLE pairs AS SELECT customer, person, count(*) AS n FROM ({rows}) GROUP BY ALL")
+    questions = {
+        "rows": "SELECT sum(n) FROM pairs",
+        "customers": "SELECT count(DISTINCT customer) FROM pairs",
+        "unidentified": "SELECT coalesce(sum(n), 0) FROM pairs WHERE customer IS NULL",
+        "strangers_merged": "SELECT count(*) FROM (SELECT customer FROM pairs WHERE customer IS NOT NULL "
+        "GROUP BY customer HAVING count(*) > 1)",
+    }
+    answers = {key: int(connection.execute(sql).fetchall()[0][0]) for key, sql in questions.items()}
+    return answers | {"totals": {name: float(total) for name, total in totals.items()}}
