@@ -146,10 +146,16 @@ DUCKDB = Dialect(
         TIMESTAMPTZ="timestamp with time zone",
     ),
     decimals=frozenset({"decimal"}),
+    # Only the table's own text tells a generated column from one that has a default.
     describe="""
         SELECT CASE WHEN v.view_name IS NULL THEN 'table' ELSE 'view' END, c.column_name, c.data_type,
-               NOT c.is_nullable, c.column_default IS NOT NULL, false, k.table_oid IS NOT NULL
+               NOT c.is_nullable, c.column_default IS NOT NULL,
+               coalesce(contains(t.sql, concat(c.column_name, ' ', c.data_type, ' GENERATED ALWAYS AS'))
+                     OR contains(t.sql, concat('"', replace(c.column_name, '"', '""'), '" ', c.data_type,
+                                               ' GENERATED ALWAYS AS')), false),
+               k.table_oid IS NOT NULL
         FROM duckdb_columns() c
+        LEFT JOIN duckdb_tables() t USING (database_oid, schema_oid, table_oid)
         LEFT JOIN duckdb_views() v
                ON v.database_oid = c.database_oid AND v.schema_oid = c.schema_oid AND v.view_oid = c.table_oid
         LEFT JOIN (SELECT DISTINCT database_oid, table_oid, constraint_column_names

@@ -28,7 +28,6 @@ _ADVICE = {
     "42501": "Grant the connection's user what it lacks: to create tables, or all on this one.",
     "22": "A value is beyond what a column can hold, such as a date before 4713 BC.",
     "54011": "The profiles have more columns than the database allows; name the attributes to keep.",
-    "BinderException": "Is there another object of that name, or a view on the columns?",
     "CatalogException": "Does the schema exist?",
 }
 
@@ -71,8 +70,7 @@ def _retold(error: Exception, subject: str) -> PublishError:
     named = f" ({code})" if code else ""
     return (TransientPublishError if transient else PublishError)(
         f"{subject} failed with {type(error).__name__}{named}{_constraint(error)}; the table is as it was. "
-        f"{' '.join(advice)} The database's own message may quote customers and is left out; its server "
-        "log has it."
+        f"{' '.join(advice)} The database's own message may quote customers and is left out."
     )
 
 

@@ -9,7 +9,7 @@ source: the columns of ``records_<i>`` without identifiers. Table ``profiles``: 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow_provider_customer360.unify import records, sums
 from airflow_provider_customer360.unify.engine import Engine, literal, quoted
@@ -71,13 +71,14 @@ def _totals(plan: Plan) -> str:
 
 
 def _merge(k: int, metric: Metric) -> list[str]:
-    items = [f"{sums.merged(metric, f'm_{k}')} AS m_{k}"]
-    return [*items, f"sum(n_{k}) AS n_{k}"] if metric.aggregate == "mean" else items
+    columns = records.part_columns(k, metric)
+    aggregates = zip(sums.merged(metric, columns), columns, strict=True)
+    return [f"{aggregate} AS {column}" for aggregate, column in aggregates]
 
 
 def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> str:
     shown = [(number, name) for number, name in enumerate(plan.identifier_types) if name != "customer_id"]
-    since = (as_of - active_within).replace(tzinfo=None).isoformat(sep=" ")
+    since = _start(as_of, active_within).isoformat(sep=" ")
     # With no event time anywhere nobody can be called inactive.
     active = f"coalesce(last_seen >= TIMESTAMP {literal(since)}, false)" if plan.has_event_time else "true"
     items = [
@@ -96,6 +97,14 @@ def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
     return f"SELECT {', '.join(items)} FROM totals JOIN customers USING (customer){joined}"
 
 
+def _start(as_of: datetime, active_within: timedelta) -> datetime:
+    try:
+        start = as_of - active_within
+    except OverflowError:  # longer than there are years: everyone ever seen is active
+        start = datetime.min.replace(tzinfo=UTC)
+    return start.replace(tzinfo=None)
+
+
 def _shown_identifiers(shown: list[tuple[int, str]]) -> str:
     """Of several e-mails of one customer the profile shows the one seen last, then most, then the first."""
     latest = (
@@ -106,11 +115,13 @@ def _shown_identifiers(shown: list[tuple[int, str]]) -> str:
 
 
 def _final(engine: Engine, k: int, metric: Metric) -> str:
-    value = sums.final(metric, f"m_{k}", f"n_{k}")
+    columns = records.part_columns(k, metric)
     fits = True
     if metric.kind == "integer" and metric.aggregate != "mean":
-        (fits,) = engine.row(f"SELECT coalesce(max(abs(m_{k})) < 9223372036854775808, true) FROM totals")
-    return f"({value})::{sums.column_type(metric, fits)} AS {quoted(metric.name)}"
+        (fits,) = engine.row(
+            f"SELECT coalesce(max(abs({columns[0]})) < 9223372036854775808, true) FROM totals"
+        )
+    return f"({sums.final(metric, columns)})::{sums.column_type(metric, fits)} AS {quoted(metric.name)}"
 
 
 def _check_conservation(engine: Engine, plan: Plan) -> None:

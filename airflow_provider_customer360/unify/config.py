@@ -64,7 +64,7 @@ class Config:
         object.__setattr__(self, "active_within", as_timedelta(self.active_within))
         if not isinstance(self.derived, Mapping) or not _all_text([*self.derived, *self.derived.values()]):
             raise ConfigError(
-                f"derived is {_kind(self.derived)}; give a mapping of new column to SQL expression, "
+                "derived is not a mapping of new column to SQL expression, both as text; give one "
                 "such as {'average_order_value': 'amount / nullif(orders_records, 0)'}."
             )
 
@@ -84,7 +84,10 @@ def as_timedelta(value: timedelta | int | float | str) -> timedelta:
         except ValueError:
             duration = None
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        duration = timedelta(days=value)
+        try:
+            duration = timedelta(days=value)
+        except (ValueError, OverflowError):  # NaN, infinity
+            duration = None
     if not isinstance(duration, timedelta) or duration <= timedelta(0):
         raise ConfigError(
             f"active_within is {value!r}; give a positive timedelta, a number of days or an ISO 8601 "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import sqlglot
 from sqlglot import expressions as exp
@@ -13,14 +14,24 @@ from airflow_provider_customer360.unify.engine import Engine, quoted
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.spelling import canonical
 
+#: Functions whose value depends on when or where the run happens, as DuckDB names them.
+_NOT_REPRODUCIBLE = (
+    *("random", "rand", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "nextval", "currval"),
+    *("now", "today", "current_date", "current_time", "current_timestamp", "current_localtime", "localtime"),
+    *("localtimestamp", "current_localtimestamp", "get_current_time", "get_current_timestamp", "getenv"),
+    *("transaction_timestamp", "current_setting", "current_user", "session_user", "age"),
+)
+_AS_OF = "as_of"
 
-def derive(engine: Engine, derived: Mapping[str, str]) -> tuple[str, ...]:
+
+def derive(engine: Engine, derived: Mapping[str, str], as_of: datetime | None) -> tuple[str, ...]:
     """Add the derived columns to ``profiles``, in their order; a later one may use an earlier one.
 
     Args:
         derived: new column to expression in DuckDB's SQL, such as
             ``{"average_order_value": "amount / nullif(orders_records, 0)"}``. Window functions are
-            allowed, subqueries are not.
+            allowed, subqueries are not. ``as_of`` stands for the reference time.
+        as_of: the reference time.
 
     Returns:
         The new columns' names.
@@ -36,21 +47,33 @@ def derive(engine: Engine, derived: Mapping[str, str]) -> tuple[str, ...]:
             raise ConfigError(
                 f"derived names {name!r}, which is a profile column already; choose another name."
             )
-        sql = _checked(name, expression, known)
+        sql = _checked(name, expression, known, as_of)
         _add(engine, name, column, sql)
         names.append(column)
     return tuple(names)
 
 
-def _checked(name: str, expression: str, known: Sequence[str]) -> str:
+def _checked(name: str, expression: str, known: Sequence[str], as_of: datetime | None) -> str:
     tree = _parsed(expression)
     if tree is None:
         raise ConfigError(
             f"derived[{name!r}] is {expression!r}; allowed is one SQL expression over the columns of a "
             "profile, window functions included, without subqueries and statements."
         )
-    for column in tree.find_all(exp.Column):
-        if column.name.lower() not in known:
+    changing = sorted(
+        {one for one in map(_function_name, tree.find_all(exp.Func)) if one in _NOT_REPRODUCIBLE}
+    )
+    if changing:
+        raise ConfigError(
+            f"derived[{name!r}] uses {', '.join(changing)}, so a rerun would give other profiles; use "
+            "as_of, the run's reference time."
+        )
+    for column in list(tree.find_all(exp.Column)):
+        if column.name.lower() == _AS_OF and _AS_OF not in known:
+            moment = exp.cast(exp.Literal.string(as_of.isoformat()) if as_of else exp.null(), "timestamptz")
+            tree = moment if column is tree else tree
+            column.replace(moment)
+        elif column.name.lower() not in known:
             close = difflib.get_close_matches(column.name, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             raise ConfigError(
@@ -73,22 +96,35 @@ def _parsed(expression: str) -> exp.Expression | None:
         return None
     only: exp.Expression = select.expressions[0]
     is_star = isinstance(only, exp.Star) or (isinstance(only, exp.Column) and isinstance(only.this, exp.Star))
-    if is_star or isinstance(only, exp.Alias) or only.find(exp.Query, exp.Placeholder, exp.Parameter):
-        return None
-    return only
+    unfit = (exp.Query, exp.Placeholder, exp.Parameter, exp.Unnest, exp.Explode, exp.Alias)
+    return None if is_star or only.find(*unfit) else only
+
+
+def _function_name(function: exp.Func) -> str:
+    return str(function.name if isinstance(function, exp.Anonymous) else function.sql_name()).lower()
 
 
 def _add(engine: Engine, name: str, column: str, sql: str) -> None:
-    described = f"DESCRIBE SELECT {sql} AS x FROM profiles"
     try:
-        kind = engine.row(described, doing=f"checking derived[{name!r}]")[1]
+        described = engine.rows(
+            f"DESCRIBE SELECT *, ({sql}) AS derived FROM profiles", doing=f"checking {name!r}"
+        )
     except DataError as error:
-        raise ConfigError(str(error)) from None
-    value, kind = _publishable(sql, kind)
-    engine.run(
-        f"CREATE OR REPLACE TABLE profiles AS SELECT *, ({value})::{kind} AS {quoted(column)} FROM profiles",
-        doing=f"computing derived[{name!r}]",
-    )
+        raise ConfigError(f"derived[{name!r}] does not fit the profiles. {error}") from None
+    if described[-1][0] != "derived" or described[-2][0] == "derived":
+        raise ConfigError(f"derived[{name!r}] gives several columns; give one expression for each.")
+    value, kind = _publishable(sql, described[-1][1])
+    try:
+        engine.run(
+            "CREATE OR REPLACE TABLE profiles AS "
+            f"SELECT *, ({value})::{kind} AS {quoted(column)} FROM profiles",
+            doing=f"computing {name!r}",
+        )
+    except DataError:
+        raise DataError(
+            f"derived[{name!r}] fails for some customer: divide by nullif(x, 0) and cast with TRY_CAST, or "
+            "wrap the expression in TRY(...), so that it is NULL there."
+        ) from None
 
 
 def _publishable(sql: str, kind: str) -> tuple[str, str]:

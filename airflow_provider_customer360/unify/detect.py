@@ -15,7 +15,15 @@ from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.outputs import name_outputs
-from airflow_provider_customer360.unify.schema import BARE_ID, ColumnPlan, Plan, Role, SourcePlan, strength
+from airflow_provider_customer360.unify.schema import (
+    BARE_ID,
+    RESERVED_COLUMNS,
+    ColumnPlan,
+    Plan,
+    Role,
+    SourcePlan,
+    strength,
+)
 from airflow_provider_customer360.unify.spelling import canonical
 from airflow_provider_customer360.unify.staging import Staged, StagedColumn
 from airflow_provider_customer360.unify.values import Sample
@@ -170,6 +178,7 @@ def _stated(name: str, staged: Staged, source: Source, config: Config) -> Stated
         return found
 
     identifiers = _named(_pairs(source.identifiers, config.identifiers, _own_type), columns)
+    _check_types(name, identifiers)
     metrics = _named(_pairs(source.metrics, config.metrics, lambda _: "sum", column_first=True), columns)
     attributes = _named(_pairs(source.attributes, config.attributes, canonical), columns)
     time = columns(source.event_time, True)[0].internal if source.event_time else None
@@ -209,7 +218,23 @@ def _named(
 ) -> dict[str, str] | None:
     if pairs is None:
         return None
-    return {found.internal: value for column, value, own in pairs for found in columns(column, own)}
+    named: dict[str, str] = {}
+    for column, value, own in pairs:
+        for found in columns(column, own):
+            if named.setdefault(found.internal, value) != value:
+                raise ConfigError(
+                    f"Column {column!r} is stated both as {named[found.internal]} and as {value}."
+                )
+    return named
+
+
+def _check_types(name: str, identifiers: Mapping[str, str] | None) -> None:
+    taken = set(RESERVED_COLUMNS[1:]) & set((identifiers or {}).values())
+    if taken:
+        raise ConfigError(
+            f"Source {name!r} states an identifier type {taken.pop()!r}, which is a column that every "
+            "profile has; name the type otherwise."
+        )
 
 
 def _own_type(column: str) -> str:

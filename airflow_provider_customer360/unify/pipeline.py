@@ -77,7 +77,7 @@ def unify(
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)
             aggregate(engine, plan, keys, reference or datetime.now(UTC), config.active_within)
-            derive(engine, config.derived)
+            derive(engine, config.derived, reference)
             summary = summarise(engine, plan, reference)
             log.info("%s profiles", f"{summary['total_customers']:,}")
     except BaseException:

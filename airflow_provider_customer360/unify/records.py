@@ -13,7 +13,7 @@ Table ``records_<i>`` of source *i*, one row per distinct combination of raw ide
 ``records``    number of source rows
 ``first_seen`` earliest event time, TIMESTAMP in UTC, NULL where none is known
 ``last_seen``  latest event time
-``m_<k>``      partial result of metric *k* of the plan (``n_<k>``: its count, for a mean)
+``m_<k>_<p>``  part *p* of metric *k* of the plan, see `sums`
 ``a_<k>``      value of attribute *k* with its time: STRUCT(t BIGINT, v)
 =============  ============================================================================
 """
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.schema import ColumnPlan, Plan, Role, SourcePlan
+from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, Plan, Role, SourcePlan
 from airflow_provider_customer360.unify.standardise import parse_phones, standardised
 
 #: The time of a record that has none, so that any known time is later.
@@ -49,6 +49,11 @@ def group_records(engine: Engine, plan: Plan) -> None:
 def table(index: int) -> str:
     """The name of a source's records table."""
     return f"records_{index}"
+
+
+def part_columns(k: int, metric: Metric) -> list[str]:
+    """The columns of metric *k*, in every table from here to the profiles."""
+    return [f"m_{k}_{p}" for p in range(sums.parts(metric))]
 
 
 def occurred_at(column: ColumnPlan) -> str:
@@ -108,8 +113,8 @@ def _metrics(plan: Plan, source: SourcePlan) -> list[str]:
     items = []
     for k, metric in enumerate(plan.metrics):
         if column := fed.get(metric.name):
-            for prefix, item in zip("mn", sums.partial(metric, column), strict=False):
-                items.append(f"{item} AS {prefix}_{k}")
+            parts = zip(part_columns(k, metric), sums.partial(metric, column), strict=True)
+            items += [f"{aggregate} AS {name}" for name, aggregate in parts]
     return items
 
 

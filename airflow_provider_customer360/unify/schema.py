@@ -100,16 +100,16 @@ class Metric:
     Attributes:
         name: profile column.
         aggregate: ``sum``, ``mean``, ``min`` or ``max``.
-        kind: ``integer`` (exact, 128 bits), ``decimal`` (exact, ``scale`` digits), ``fixed`` (floating
-            point, added up exactly as integers of the unit ``2**-scale``) or ``float`` (floating point
-            over too wide a range for that: added up in the order of the values).
-        scale: see ``kind``.
+        kind: ``integer`` (exact, 128 bits), ``decimal`` (exact, ``scale`` digits) or ``float``.
+        scale: digits behind the point of a decimal.
+        units: exponents of the powers of two by which floating-point numbers are added up exactly.
     """
 
     name: str
     aggregate: str
     kind: str
     scale: int = 0
+    units: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -53,9 +53,12 @@ _WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
 _PHONE_CHARACTERS = r"^[+(]{0,2}[0-9][-+0-9 ().\/\x{a0}\x{2010}-\x{2015}]*( ?(x|ext\.?|#) ?[0-9]{1,6})?$"
 _EXTENSION = r" ?(x|ext\.?|#) ?[0-9]{1,6}$"
-# E.164 as it is: a country code that ends in 0 or is followed by one may hide a trunk prefix, so those
-# go through the parser like everything else that is written internationally.
-_PLAIN_E164 = r"^\+(1[2-9][0-9]{9}|[2-9][1-9]{2}[0-9]{6,12})$"
+# E.164 as it is, in numbering plans without prefixes that could hide in the digits (North America, the
+# Netherlands, France, Spain, Britain, Germany, Australia, Japan, India): the parser would not change these.
+_PLAIN_E164 = (
+    r"^\+(1[2-9][0-9]{9}|31[1-9][0-9]{8}|33[1-9][0-9]{8}|34[6-9][0-9]{8}|44[1-9][0-9]{9}|49[1-9][0-9]{8,10}"
+    r"|61[23478][0-9]{8}|81[1-9][0-9]{8,9}|91[6-9][0-9]{9})$"
+)
 
 
 def text(column: str, duckdb_type: str) -> str:

@@ -130,13 +130,12 @@ def _metrics(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
         low, high, mean = engine.row(f"SELECT min({name}), max({name}), avg({name}) FROM profiles")
         summary[metric.name] = {"aggregate": metric.aggregate, **_plain(min=low, mean=mean, max=high)}
         if metric.aggregate == "sum":
-            merged = sums.merged(metric, f"m_{k}")
-            total, unidentified = engine.row(
-                f"SELECT {sums.final(metric, f'{merged} FILTER (customer IS NOT NULL)', '1')}, "
-                f"{sums.final(metric, f'{merged} FILTER (customer IS NULL)', '1')} FROM totals"
-                if metric.kind != "float"
-                else f"SELECT (SELECT coalesce({merged}, 0) FROM totals WHERE customer IS NOT NULL), "
-                f"(SELECT coalesce({merged}, 0) FROM totals WHERE customer IS NULL)"
+            columns = records.part_columns(k, metric)
+            total, unidentified = (
+                engine.row(
+                    f"SELECT {sums.final(metric, sums.merged(metric, columns))} FROM totals WHERE {which}"
+                )[0]
+                for which in ("customer IS NOT NULL", "customer IS NULL")
             )
             summary[metric.name] |= _plain(total=total, unidentified=unidentified)
     return summary

@@ -1,24 +1,28 @@
 """Sums that are exact and the same from run to run, whatever the threads did.
 
 Integers are added in 128 bits and decimals as decimals. Floating-point numbers are what threads spoil:
-``(a + b) + c`` is not ``a + (b + c)``. They are therefore scaled by a power of two to integers that
-hold every bit of every value, added exactly, and scaled back once. Where the values span too wide a
-range for 128 bits, they are added in the order of their size instead: still reproducible.
+``(a + b) + c`` is not ``a + (b + c)``. Each is therefore cut into integers of fixed units, powers of two
+chosen so that they hold every bit of every value and no sum of them overflows 128 bits; those are added
+exactly and put together once, at the end (a superaccumulator as in Collange et al., "Numerical
+reproducibility for the parallel reduction", 2015, as wide as the data need: one unit for all but the
+oddest columns).
 
-A metric is aggregated twice, from rows to ``partial`` results and from those to ``merged`` ones, and
-``final`` gives the profile's value. A mean travels as its sum and its count.
+A metric travels as one or more *parts*, all mergeable: the sums by unit, and for a mean the count.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, SourcePlan
 
-_BITS = 126  # of a HUGEINT, less one for the sign and one to be safe
+_BITS = 125  # of a HUGEINT, without the sign and with one to spare
+_DIGITS = 38  # of a HUGEINT or DECIMAL
 _MANTISSA = 52
+_Columns = Sequence[tuple[SourcePlan, ColumnPlan]]
 
 
 def number(column: ColumnPlan) -> str:
@@ -30,13 +34,12 @@ def number(column: ColumnPlan) -> str:
     return _finite(column.internal) if column.type == "DOUBLE" else column.internal
 
 
-def as_metric(
-    engine: Engine, name: str, aggregate: str, columns: list[tuple[SourcePlan, ColumnPlan]]
-) -> tuple[Metric, int]:
+def as_metric(engine: Engine, name: str, aggregate: str, columns: _Columns) -> tuple[Metric, int]:
     """The metric fed by these columns, and how many of their values count as nothing though not NULL.
 
     Raises:
         ConfigError: a column holds neither numbers nor text.
+        DataError: the sum may be too large for any type.
     """
     for source, column in columns:
         if column.type.startswith(("DATE", "TIME")):
@@ -46,57 +49,68 @@ def as_metric(
             )
     kinds = {_kind(column.type) for _, column in columns}
     if "float" in kinds:
-        kind, scale, nothing = _floating(engine, columns)
-        return Metric(name, aggregate, kind, scale), nothing
+        return _floating(engine, name, aggregate, columns)
+    scale = max(_decimal_scale(column.type) for _, column in columns)
     if "decimal" in kinds:
-        scale = max(_decimal_scale(column.type) for _, column in columns)
-        return Metric(name, aggregate, "decimal", scale), 0
-    return Metric(name, aggregate, "integer"), 0
+        _check_digits(engine, name, columns, scale)
+    return Metric(name, aggregate, "decimal" if scale else "integer", scale=scale), 0
+
+
+def parts(metric: Metric) -> int:
+    """The number of parts that the metric travels as."""
+    return max(1, len(metric.units)) + (metric.aggregate == "mean")
 
 
 def partial(metric: Metric, column: ColumnPlan) -> list[str]:
-    """Select items that aggregate one source column: the value, and for a mean its count."""
-    value = number(column)
-    if metric.kind == "integer":
-        value = f"({value})::HUGEINT"
-    elif metric.kind == "decimal":
-        value = f"({value})::DECIMAL(38, {metric.scale})"
-    elif metric.kind == "fixed":
-        value = f"(({value})::DOUBLE * {2.0**metric.scale!r}::DOUBLE)::HUGEINT"
-    else:
-        value = f"({value})::DOUBLE"
-    items = [merged(metric, value)]
-    return [*items, f"count({value})"] if metric.aggregate == "mean" else items
+    """The parts as aggregates of one source column."""
+    value = f"({number(column)})"
+    pieces = [f"{value}::{_PART_TYPES[metric.kind].format(metric.scale)}"]
+    if metric.units:
+        above = None
+        pieces = []
+        for unit in metric.units:  # the largest first; a value's remainder goes to the next
+            rest = f"fmod({value}::DOUBLE, {_power(above)})" if above is not None else f"{value}::DOUBLE"
+            pieces.append(f"trunc({rest} / {_power(unit)})::HUGEINT")
+            above = unit
+    counts = [f"count({value})"] if metric.aggregate == "mean" else []
+    return [*(f"{_combine(metric)}({piece})" for piece in pieces), *counts]
 
 
-def merged(metric: Metric, value: str) -> str:
-    """The aggregate of values or of partial results."""
-    if metric.aggregate in ("min", "max"):
-        return f"{metric.aggregate}({value})"
-    if metric.kind == "float":
-        return f"list_sum(list_sort(list({value}) FILTER ({value} IS NOT NULL)))"
-    return f"sum({value})"
+def merged(metric: Metric, columns: Sequence[str]) -> list[str]:
+    """The parts as aggregates of earlier parts."""
+    count = len(columns) - (metric.aggregate == "mean")
+    return [f"{_combine(metric) if i < count else 'sum'}({column})" for i, column in enumerate(columns)]
 
 
-def final(metric: Metric, value: str, count: str) -> str:
-    """A profile's value from its merged results; a sum over no record is 0, the others are NULL."""
-    plain = f"{value}::DOUBLE / {2.0**metric.scale!r}::DOUBLE" if metric.kind == "fixed" else value
+def final(metric: Metric, columns: Sequence[str]) -> str:
+    """A profile's value from its merged parts; a sum over no record is 0, other aggregates are NULL."""
+    value = columns[0]
+    if metric.units:
+        scaled = zip(columns, metric.units, strict=False)
+        value = "(" + " + ".join(f"{column}::DOUBLE * {_power(unit)}" for column, unit in scaled) + ")"
     if metric.aggregate == "mean":
-        return f"{plain}::DOUBLE / nullif({count}, 0)"
-    return f"coalesce({plain}, 0)" if metric.aggregate == "sum" else plain
+        return f"{value}::DOUBLE / nullif({columns[-1]}, 0)"
+    return f"coalesce({value}, 0)" if metric.aggregate == "sum" else value
 
 
 def column_type(metric: Metric, fits_bigint: bool) -> str:
     """The profile column's DuckDB type."""
-    if metric.aggregate == "mean" or metric.kind in ("fixed", "float"):
+    if metric.aggregate == "mean" or metric.kind == "float":
         return "DOUBLE"
     if metric.kind == "decimal":
-        return f"DECIMAL(38, {metric.scale})"
-    return "BIGINT" if fits_bigint else "DECIMAL(38, 0)"
+        return f"DECIMAL({_DIGITS}, {metric.scale})"
+    return "BIGINT" if fits_bigint else f"DECIMAL({_DIGITS}, 0)"
 
 
-def _floating(engine: Engine, columns: list[tuple[SourcePlan, ColumnPlan]]) -> tuple[str, int, int]:
-    smallest, largest, rows, nothing = math.inf, 0.0, 0, 0
+_PART_TYPES = {"integer": "HUGEINT", "decimal": "DECIMAL(38, {})", "float": "DOUBLE"}
+
+
+def _combine(metric: Metric) -> str:
+    return metric.aggregate if metric.aggregate in ("min", "max") else "sum"
+
+
+def _floating(engine: Engine, name: str, aggregate: str, columns: _Columns) -> tuple[Metric, int]:
+    smallest, largest, nothing = math.inf, 0.0, 0
     for source, column in columns:
         value = f"abs({number(column)}::DOUBLE)"
         low, high, ignored = engine.row(
@@ -105,18 +119,43 @@ def _floating(engine: Engine, columns: list[tuple[SourcePlan, ColumnPlan]]) -> t
             doing=f"measuring column {column.name!r} of source {source.name!r}",
         )
         smallest, largest = min(smallest, low or math.inf), max(largest, high or 0.0)
-        rows, nothing = rows + source.rows, nothing + ignored
-    scale = _exact_scale(smallest, largest, rows)
-    return ("float", 0, nothing) if scale is None else ("fixed", scale, nothing)
+        nothing += ignored
+    if aggregate in ("min", "max"):
+        return Metric(name, aggregate, "float"), nothing
+    rows = sum(source.rows for source, _ in columns)
+    if math.frexp(largest)[1] + rows.bit_length() > 1023:
+        raise DataError(_too_large(name, columns, "the range of a double"))
+    return Metric(name, aggregate, "float", units=_units(smallest, largest, rows)), nothing
 
 
-def _exact_scale(smallest: float, largest: float, rows: int) -> int | None:
-    """The power of two that makes every value an integer whose sum over all rows fits, if there is one."""
+def _units(smallest: float, largest: float, rows: int) -> tuple[int, ...]:
+    """Exponents of the units, the largest first, that hold every bit from the smallest value's last on."""
     if largest == 0.0:
-        return 0
-    lowest_bit = math.frexp(smallest)[1] - 1 - _MANTISSA
-    needed = math.frexp(largest)[1] + math.ceil(math.log2(rows + 1)) - lowest_bit
-    return -lowest_bit if needed <= _BITS and abs(lowest_bit) <= 1000 else None
+        return (0,)
+    last_bit = max(math.frexp(smallest)[1] - 1 - _MANTISSA, -1074)
+    width = _BITS - rows.bit_length()
+    return tuple(range(last_bit, math.frexp(largest)[1], width))[::-1]
+
+
+def _check_digits(engine: Engine, name: str, columns: _Columns, scale: int) -> None:
+    bound = 0
+    for source, column in columns:
+        (largest,) = engine.row(f"SELECT max(abs({number(column)})) FROM {source.relation}")
+        bound += math.ceil(largest or 0) * source.rows
+    if len(str(bound)) + scale > _DIGITS:
+        raise DataError(_too_large(name, columns, f"{_DIGITS} digits"))
+
+
+def _too_large(name: str, columns: _Columns, limit: str) -> str:
+    where = ", ".join(f"{source.name}.{column.name}" for source, column in columns)
+    return (
+        f"The sum of metric {name!r} may exceed {limit} (from {where}). State it as an attribute, or scale "
+        "it in the source."
+    )
+
+
+def _power(exponent: int) -> str:
+    return f"{2.0**exponent!r}::DOUBLE"
 
 
 def _kind(duckdb_type: str) -> str:

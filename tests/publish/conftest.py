@@ -41,3 +41,9 @@ def prepared(
 def sqlite(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """SQLite alone."""
     return prepared("sqlite", request, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def duckdb(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """DuckDB alone."""
+    return prepared("duckdb", request, tmp_path, monkeypatch)

@@ -1,0 +1,326 @@
+"""Whatever goes wrong, the table is as it was, a rerun works, and no message has a customer in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_customer360.publish import Published, TransientPublishError, publish, table_exists
+from airflow_provider_customer360.publish import session as session_module
+from airflow_provider_customer360.unify.errors import PublishError
+from tests.publish.databases import Database, people, profiles
+
+OLD = people(("a", "a@x.org", 1), ("b", "b@x.org", 2))
+NEW = people(("b", "new@x.org", 2), ("c", "c@x.org", 3))
+
+
+class Cancelled(BaseException):
+    """Not an Exception, as KeyboardInterrupt and Airflow's own are not."""
+
+
+def cancel() -> None:
+    raise Cancelled
+
+
+def interrupted(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    """One batch, then the source fails."""
+    yield table.to_batches()[0]
+    raise Cancelled
+
+
+def assert_untouched(db: Database) -> None:
+    """The old rows and nothing else, and publishing works."""
+    assert db.rows() == [("a", "a@x.org", 1), ("b", "b@x.org", 2)]
+    assert db.tables() == {"customers"}
+    assert db.publish(NEW) == Published(2, 1, 1, 1, 0, created=False)
+
+
+def test_what_the_last_check_raises_cancels_everything(db: Database) -> None:
+    """`before_commit` may refuse; its exception gets out as it is."""
+    db.publish(OLD)
+    with pytest.raises(Cancelled):
+        db.publish(NEW.append_column("added", pa.array([1, 2])), before_commit=cancel)
+    assert_untouched(db)
+
+
+def test_the_last_check_cancels_a_creation(db: Database) -> None:
+    """No empty table remains."""
+    with pytest.raises(Cancelled):
+        db.publish(NEW, before_commit=cancel)
+    assert db.tables() == set()
+    assert not table_exists(db.hook, "customers")
+
+
+def test_a_source_that_fails_while_loading(db: Database) -> None:
+    """The error of whoever makes the profiles gets out as it is."""
+    db.publish(OLD)
+    with pytest.raises(Cancelled):
+        publish(db.hook, "customers", interrupted(NEW), NEW.schema)
+    assert_untouched(db)
+
+
+def test_a_batch_that_is_not_of_the_schema(db: Database) -> None:
+    """Values that do not fit the schema are a failure and not a cut value."""
+    db.publish(OLD)
+    wrong = pa.record_batch({"customer_id": ["a"], "email": ["secret@x.org"], "orders": ["secret"]})
+    with pytest.raises(PublishError) as caught:
+        publish(db.hook, "customers", [wrong], NEW.schema)
+    assert "secret" not in everything_said_by(caught.value)
+    assert_untouched(db)
+
+
+def test_readers_see_the_old_table_until_the_commit(db: Database) -> None:
+    """While everything is written but not committed, a reader gets the old rows and does not wait."""
+    db.publish(OLD)
+    seen: list[Any] = []
+    db.publish(NEW, before_commit=lambda: seen.extend(db.rows()))
+    assert seen == [("a", "a@x.org", 1), ("b", "b@x.org", 2)]
+    assert db.rows() == [("b", "new@x.org", 2), ("c", "c@x.org", 3)]
+
+
+CHILD = """
+import sys, time, types
+from tests.publish.databases import from_environment, people
+from airflow_provider_customer360.publish import publish
+
+def stop():
+    print("ready", flush=True)
+    time.sleep(600)
+
+def batches(table):
+    yield from table.to_batches()
+    if sys.argv[1] == "loading":
+        stop()
+
+db, table = from_environment(), people(*((f"{n}", "new", n) for n in range(1000)))
+publish(db.hook, "customers", batches(table), table.schema, before_commit=stop)
+"""
+
+
+@pytest.mark.parametrize("moment", ["loading", "merged"])
+def test_a_kill_leaves_the_old_table(db: Database, moment: str) -> None:
+    """kill -9 at any moment leaves the old rows and no debris, and the next run works."""
+    db.publish(OLD)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, moment], env=os.environ | db.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    with child.stdout as output:
+        assert any(line == "ready\n" for line in output)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    wait_until(lambda: db.tables() == {"customers"})  # a server takes a moment to notice
+    assert_untouched(db)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Poll; fail after half a minute."""
+    waiting = threading.Event()
+    for _ in range(300):
+        if condition():
+            return
+        waiting.wait(0.1)
+    raise AssertionError("waited in vain")
+
+
+@pytest.mark.parametrize("first_run", [True, False], ids=["creating", "replacing"])
+def test_two_runs_at_once_take_turns(db: Database, first_run: bool) -> None:
+    """The second waits for the first, and the table is then the second's; neither fails."""
+    if not first_run:
+        db.publish(OLD)
+    events: list[str] = []
+    results: dict[str, Any] = {}
+    loaded = threading.Event()
+
+    def second_batches() -> Iterator[pa.RecordBatch]:
+        yield from NEW.to_batches()
+        loaded.set()
+
+    def second() -> None:
+        try:
+            results["second"] = publish(
+                db.hook, "customers", second_batches(), NEW.schema, before_commit=lambda: events.append("second")
+            )
+        except Exception as error:
+            results["second"] = error
+
+    thread = threading.Thread(target=second)
+
+    def hold() -> None:
+        thread.start()
+        assert loaded.wait(30)
+        thread.join(0.5)  # time enough for the second to overtake, if it could
+        events.append("first")
+
+    table = people(("a", "first", 1), ("z", "first", 9))
+    db.publish(table, before_commit=hold)
+    thread.join(30)
+    assert events == ["first", "second"]
+    assert results["second"] == Published(2, 2, 0, 2, 0, created=False)
+    assert db.rows() == [("b", "new@x.org", 2), ("c", "c@x.org", 3)]
+
+
+def everything_said_by(error: BaseException) -> str:
+    """All that a log could show of an error, its hidden context included."""
+    chain: list[str] = []
+    current: BaseException | None = error
+    while current is not None:
+        chain += [repr(current), *map(repr, current.args), *traceback.format_exception(current)]
+        current = current.__cause__ or current.__context__
+    return "\n".join(chain)
+
+
+def test_a_constraint_of_the_live_table_tells_no_value(db: Database) -> None:
+    """The message says what to do and whose rule it is; databases' own messages quote the row."""
+    db.publish(OLD)
+    db.execute("CREATE UNIQUE INDEX one_email ON customers (email)")
+    with pytest.raises(PublishError, match="A constraint that somebody put on the table") as caught:
+        db.publish(people(("a", "secret@x.org", 1), ("b", "secret@x.org", 2)))
+    assert not isinstance(caught.value, TransientPublishError)
+    said = everything_said_by(caught.value)
+    assert "secret" not in said
+    assert ("one_email" in said) == db.is_postgres
+    db.execute("DROP INDEX one_email")
+    assert_untouched(db)
+
+
+def test_a_failing_load_tells_no_value(pg: Database) -> None:
+    """COPY's context has the line that failed; it stays in the database."""
+    beyond = profiles([("secret", 2**31 - 1)], customer_id=pa.string(), born=pa.int32())
+    beyond = beyond.set_column(1, "born", beyond["born"].cast(pa.date32()))
+    with pytest.raises(PublishError, match=r"\(22008\).*beyond what a column can hold") as caught:
+        pg.publish(beyond)
+    assert "secret" not in everything_said_by(caught.value)
+    assert date.max.year < 11_761_191  # the year of that day
+
+
+@pytest.mark.parametrize("moment", ["loading", "merged"])
+def test_a_lost_connection_is_worth_a_retry(pg: Database, moment: str) -> None:
+    """A server that goes away is a transient failure, wherever it happens."""
+    pg.publish(OLD)
+
+    def end_all() -> None:
+        pg.query(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from NEW.to_batches()
+        if moment == "loading":
+            end_all()
+        yield from people(("z", "secret", 1)).to_batches()
+
+    with pytest.raises(TransientPublishError, match="run the task again") as caught:
+        publish(pg.hook, "customers", batches(), NEW.schema, before_commit=end_all)
+    assert caught.value.retryable
+    assert "secret" not in everything_said_by(caught.value)
+    assert_untouched(pg)
+
+
+def test_a_server_that_is_not_there_is_worth_a_retry(pg: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the connection, not its password."""
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", "postgres://me:secret@127.0.0.1:1/nothing")
+    with pytest.raises(TransientPublishError, match="Connecting with 'target'") as caught:
+        pg.publish(OLD)
+    assert "secret" not in everything_said_by(caught.value)
+
+
+@pytest.mark.parametrize("name", ["sqlite", "duckdb"])
+def test_a_file_in_use_is_worth_a_retry(
+    name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may have the file for longer than one waits."""
+    db: Database = request.getfixturevalue(name)
+    db.publish(OLD)
+    monkeypatch.setattr(session_module, "BUSY_SECONDS", 0.5)
+    monkeypatch.setattr("airflow_provider_customer360.publish.sqlite_session.BUSY_SECONDS", 0.5)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, "merged"], env=os.environ | db.environment, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    with child.stdout as output:
+        assert any(line == "ready\n" for line in output)
+        with pytest.raises(TransientPublishError, match="run the task again"):
+            db.publish(NEW)
+        child.kill()
+        child.wait()
+    assert_untouched(db)
+
+
+def test_a_connection_that_does_not_exist_is_airflow_s_business(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no failure of a database gets out as it is."""
+    monkeypatch.delenv("AIRFLOW_CONN_TARGET")
+    monkeypatch.setattr(type(sqlite.hook), "get_conn", lambda hook: {}["target"])
+    with pytest.raises(KeyError):
+        sqlite.publish(OLD)
+
+
+def test_connections_are_closed(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After success, failure and looking, none stays open."""
+    opened: list[Any] = []
+    hook = db.hook
+    get_conn = hook.get_conn
+    monkeypatch.setattr(hook, "get_conn", lambda: opened.append(get_conn()) or opened[-1])
+    publish(hook, "customers", OLD.to_batches(), OLD.schema)
+    assert table_exists(hook, "customers")
+    with pytest.raises(Cancelled):
+        publish(hook, "customers", interrupted(NEW), NEW.schema)
+    assert len(opened) == 3
+    for connection in opened:
+        with pytest.raises(Exception, match="(?i)closed"):
+            connection.cursor().execute("SELECT 1")
+
+
+def test_a_poller_never_finds_half_a_table(pg: Database) -> None:
+    """Over many replacements, every read is of one of them, complete."""
+    def generation(number: int) -> pa.Table:
+        return people(*((f"{n}", "x" * 50, number) for n in range(number, number + 2000)))
+
+    pg.publish(generation(0))
+    stop, reads = threading.Event(), []
+
+    def poll() -> None:
+        import psycopg
+
+        with psycopg.connect(os.environ["AIRFLOW_CONN_TARGET"].replace("postgres:", "postgresql:")) as reader:
+            reader.autocommit = True
+            while not stop.is_set():
+                reads.extend(reader.execute("SELECT count(*), min(orders), max(orders) FROM customers"))
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        for number in range(1, 11):
+            pg.publish(generation(number))
+    finally:
+        stop.set()
+        thread.join()
+    assert len({read[1] for read in reads}) > 3
+    assert all(read == (2000, read[1], read[1]) for read in reads)
+
+
+def test_rows_that_are_dicts(pg: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may ask for another kind of cursor."""
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", pg.environment["AIRFLOW_CONN_TARGET"] + "?cursor=dictcursor")
+    assert pg.publish(OLD).created
+    assert pg.publish(NEW) == Published(2, 1, 1, 1, 0, created=False)
+
+
+def test_strict_isolation_does_not_break_turns(pg: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may default to serializable transactions; what the other run committed must be seen."""
+    options = "?options=-c%20default_transaction_isolation%3Dserializable"
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", pg.environment["AIRFLOW_CONN_TARGET"] + options)
+    test_two_runs_at_once_take_turns(pg, first_run=False)
