@@ -83,9 +83,12 @@ def _detect_column(column: StagedColumn, sample: Sample, stated: Stated) -> Colu
             )
     if column.internal == stated.event_time:
         return replace(plan, role=Role.EVENT_TIME, reason="stated")
+    is_stated = stated.attributes is not None and column.internal in stated.attributes
+    if column.unusable and is_stated:
+        raise ConfigError(f"Column {column.name!r} is stated as attribute but holds {column.unusable}.")
     if column.unusable:
         return replace(plan, reason=f"{column.unusable}, not used")
-    if stated.attributes is not None and column.internal in stated.attributes:
+    if is_stated:
         return replace(plan, role=Role.ATTRIBUTE, reason="stated", output=canonical(column.name))
     return _by_name_and_values(plan, column, sample, stated)
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.aggregate import aggregate
 from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.derive import derive
@@ -64,6 +65,7 @@ def unify(
 
     engine = Engine()
     try:
+        sums.prepare(engine.connection)
         with stage_of("read", "Read sources"):
             given = _as_sources(sources)
             staged = {name: _read(engine, i, name, source) for i, (name, source) in enumerate(given.items())}

@@ -67,8 +67,8 @@ def occurred_at(column: ColumnPlan) -> str:
             f"CASE WHEN abs({name}) < 1e11 THEN {name} * 1e6 WHEN abs({name}) < 1e14 THEN {name} * 1e3 "
             f"WHEN abs({name}) < 1e17 THEN {name} ELSE {name} / 1e3 END"
         )
-        return f"make_timestamp(TRY_CAST({micros} AS BIGINT))"
-    if column.type == "TIMESTAMP WITH TIME ZONE":
+        moment = f"make_timestamp(TRY_CAST({micros} AS BIGINT))"
+    elif column.type == "TIMESTAMP WITH TIME ZONE":
         moment = f"({name} AT TIME ZONE 'UTC')"
     elif column.type == "VARCHAR":
         moment = f"(TRY_CAST(trim({name}) AS TIMESTAMP WITH TIME ZONE) AT TIME ZONE 'UTC')"

@@ -53,7 +53,7 @@ def resolve(engine: Engine, plan: Plan, keys: NodeKeys | None = None) -> NodeKey
     """Make ``identities`` and ``customers`` from the records; returns the node keys that were used.
 
     Raises:
-        DataError: hashes collided under five salts in a row, which chance does not do.
+        DataError: no record has a usable identifier, or hashes collided under five salts in a row.
     """
     keys = keys or NodeKeys()
     for salt in range(_ATTEMPTS):
@@ -81,11 +81,6 @@ def _find_identities(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
                 f"records, {index} AS source FROM {records.table(index)} "
                 f"WHERE id_{j} IS NOT NULL {' '.join(again)}"
             )
-    if not per_source:
-        per_source = [
-            "SELECT 0::UBIGINT AS node, 0::SMALLINT AS t, '' AS v, NULL::TIMESTAMP AS first_seen, "
-            "NULL::TIMESTAMP AS last_seen, 0::BIGINT AS records, 0 AS source WHERE false"
-        ]
     engine.run(
         "CREATE OR REPLACE TABLE nodes AS SELECT node, min(t) AS t, min(v) AS v, "
         "min(t) <> max(t) OR min(v) <> max(v) AS collided, min(first_seen) AS first_seen, "
@@ -93,7 +88,13 @@ def _find_identities(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
         f"count(DISTINCT source) AS data_sources FROM ({' UNION ALL '.join(per_source)}) GROUP BY node",
         doing="collecting identifiers",
     )
-    (collisions,) = engine.row("SELECT count(*) FILTER (collided) FROM nodes")
+    found, collisions = engine.row("SELECT count(*), count(*) FILTER (collided) FROM nodes")
+    if not found:
+        rows = sum(source.rows for source in plan.sources)
+        raise DataError(
+            f"None of {rows:,} records has a usable identifier: every value of "
+            f"{', '.join(plan.identifier_types)} is missing or a placeholder such as 'n/a'."
+        )
     return not collisions
 
 

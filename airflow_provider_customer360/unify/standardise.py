@@ -67,7 +67,7 @@ def text(column: str, duckdb_type: str) -> str:
         # Whole numbers that pandas made floating because a neighbour was missing.
         return (
             f"CASE WHEN NOT isfinite({column}) THEN NULL "
-            f"WHEN {column} = trunc({column}) AND abs({column}) < 1e18 THEN {column}::BIGINT::VARCHAR "
+            f"WHEN {column} = trunc({column}) AND abs({column}) < 9.2e18 THEN {column}::BIGINT::VARCHAR "
             f"ELSE {column}::VARCHAR END"
         )
     if duckdb_type == "BIGINT":

@@ -14,10 +14,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, SourcePlan
+
+if TYPE_CHECKING:
+    import duckdb
 
 _BITS = 125  # of a HUGEINT, without the sign and with one to spare
 _DIGITS = 38  # of a HUGEINT or DECIMAL
@@ -85,12 +89,42 @@ def merged(metric: Metric, columns: Sequence[str]) -> list[str]:
 def final(metric: Metric, columns: Sequence[str]) -> str:
     """A profile's value from its merged parts; a sum over no record is 0, other aggregates are NULL."""
     value = columns[0]
-    if metric.units:
-        scaled = zip(columns, metric.units, strict=False)
-        value = "(" + " + ".join(f"{column}::DOUBLE * {_power(unit)}" for column, unit in scaled) + ")"
+    if len(metric.units) == 1:
+        value = f"(nearest_double({value}) * {_power(metric.units[0])})"
+    elif metric.units:
+        sums = ", ".join(f"coalesce({column}, 0)" for column in columns[: len(metric.units)])
+        value = f"nearest_double_of_parts([{sums}], {list(metric.units)})"
     if metric.aggregate == "mean":
         return f"{value}::DOUBLE / nullif({columns[-1]}, 0)"
     return f"coalesce({value}, 0)" if metric.aggregate == "sum" else value
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Define the functions that `final` calls; both round once, to the nearest double.
+
+    DuckDB's own cast of a HUGEINT rounds its halves one after the other. Then a customer's last digit
+    would depend on the unit, which depends on other customers' values.
+    """
+    # 60 leading bits and one that says whether any was cut off round like the whole number does.
+    connection.execute(
+        "CREATE OR REPLACE MACRO cut_bits(a) AS "
+        "greatest(0, floor(log2(greatest(a, 1)::DOUBLE))::INTEGER - 60)"
+    )
+    connection.execute(
+        "CREATE OR REPLACE MACRO nearest_double(h) AS sign(h) * pow(2.0, cut_bits(abs(h))) * "
+        "((abs(h) >> cut_bits(abs(h))) "
+        "| (abs(h) & ((1::HUGEINT << cut_bits(abs(h))) - 1) <> 0)::HUGEINT)::BIGINT::DOUBLE"
+    )
+    connection.create_function(
+        "nearest_double_of_parts", _nearest_double, ["HUGEINT[]", "INTEGER[]"], "DOUBLE"
+    )
+
+
+def _nearest_double(sums: Sequence[int], units: Sequence[int]) -> float:
+    lowest = min(units)
+    total = sum(value << (unit - lowest) for value, unit in zip(sums, units, strict=True))
+    # Python divides integers to the nearest double.
+    return total / (1 << -lowest) if lowest < 0 else float(total << lowest)
 
 
 def column_type(metric: Metric, fits_bigint: bool) -> str:

@@ -84,12 +84,18 @@ def run_dag(
     build: Callable[[], Any],
     *,
     default_args: Mapping[str, Any] | None = None,
+    searchpath: Path | None = None,
     times: int = 1,
     **test_arguments: Any,
 ) -> list[Ran]:
     """Run a DAG with the tasks that `build` creates, as often as wanted.
 
     It goes through a file in the DAGs folder, because Airflow runs no other DAGs.
+
+    Args:
+        default_args: for all tasks.
+        searchpath: the folder of template files.
+        test_arguments: of `DAG.test()`.
     """
     from airflow.sdk import DAG
 
@@ -105,7 +111,13 @@ def run_dag(
 
     def built() -> DAG:
         arguments = {**(default_args or {}), **callbacks}
-        with DAG(dag_id, schedule=None, start_date=DAY.subtract(years=1), default_args=arguments) as dag:
+        with DAG(
+            dag_id,
+            schedule=None,
+            start_date=DAY.subtract(years=1),
+            default_args=arguments,
+            template_searchpath=str(searchpath or home),
+        ) as dag:
             build()
         return dag
 
@@ -143,7 +155,9 @@ def build_dag(dag_id: str) -> Any:
 def _dag_file(home: Path, dag_id: str, built: Callable[[], Any]) -> Iterator[Path]:
     path = home / "dags" / f"{dag_id}.py"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f"from tests.airflow.support import build_dag\n\ndag = build_dag({dag_id!r})  # airflow\n")
+    path.write_text(
+        f"from tests.airflow.support import build_dag\n\ndag = build_dag({dag_id!r})  # airflow\n"
+    )
     _builders[dag_id] = built
     try:
         yield path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,17 @@ def sqlite_connection(path: Path) -> str:
     return json.dumps({"conn_type": "sqlite", "host": str(path)})
 
 
+def duckdb_rows(home: Path, table: str) -> list[dict[str, Any]]:
+    """A table of the default target, by customer."""
+    with duckdb.connect(home / "customer360.duckdb", read_only=True) as database:
+        ordered = database.table(table).order("customer_id")
+        return [dict(zip(ordered.columns, row, strict=True)) for row in ordered.fetchall()]
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type,misc]
+
+
 @pytest.fixture
 def run(example_dags: Path, airflow_home: Path) -> Run:
     """Run a DAG for 31 January 2026; every task must succeed. Gives the summary of `unify_customers`."""
@@ -62,11 +75,24 @@ def run(example_dags: Path, airflow_home: Path) -> Run:
 def test_taskflow(run: Run, airflow_home: Path) -> None:
     """Frames of three tasks; a chain through three sources makes one customer; twice gives the same."""
     first = run("customer360_taskflow")
-    with duckdb.connect(airflow_home / "customer360.duckdb", read_only=True) as database:
-        table = database.table("unified_customers").order("customer_id")
-        print(table.columns, table.fetchall())
+    table = duckdb_rows(airflow_home, "unified_customers")
     second = run("customer360_taskflow")
-    print({k:(first[k],second[k]) for k in first if first[k]!=second[k]})
+    assert duckdb_rows(airflow_home, "unified_customers") == table
+    assert first["rows_inserted"] == second["rows_unchanged"] == len(table)
+    newcomer = table[4]["customer_id"]
+    assert re.fullmatch("email:[0-9a-f]{32}", newcomer)
+    assert [tuple(row.values()) for row in table] == [
+        ("C-1001", "ada@engine.example", "+442079460018", "Ada Lovelace", "London", 199.9, 10)
+        + (1, 2, 1, 4, 3, utc(2026, 1, 5, 9, 30), utc(2026, 1, 21, 15, 30), True),
+        ("C-1002", "grace@home.example", "+12025550143", "Grace Hopper", "Arlington", 310.5, 25)
+        + (1, 1, 1, 3, 3, utc(2026, 1, 18, 12), utc(2026, 1, 19, 8), True),
+        ("C-1003", "katherine@orbit.example", None, "Katherine Johnson", "Hampton", 45.0, 0)
+        + (1, 1, 0, 2, 2, utc(2026, 1, 25, 7, 45), utc(2026, 1, 25, 7, 45), True),
+        ("C-1004", "alan@machine.example", None, "Alan Turing", "Manchester", 60.0, 0)
+        + (1, 1, 0, 2, 2, utc(2025, 10, 2, 16, 20), utc(2025, 10, 2, 16, 20), False),
+        (newcomer, "newcomer@first.example", None, None, None, 19.9, 0)
+        + (0, 1, 0, 1, 1, utc(2026, 1, 28, 21, 10), utc(2026, 1, 28, 21, 10), True),
+    ]
 
 
 def test_sql(run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,9 +116,7 @@ def test_yaml(run: Run, airflow_home: Path, tmp_path: Path, monkeypatch: pytest.
         connection.execute("insert into contacts values (1002, 'Grace Hopper', 'grace@navy.example')")
     monkeypatch.setenv("AIRFLOW_CONN_CRM_DB", sqlite_connection(crm))
     summary = run("customer360_yaml")
-    with duckdb.connect(airflow_home / "customer360.duckdb", read_only=True) as database:
-        table = database.table("yaml_customers").order("customer_id")
-        print(table.columns, table.fetchall())
+    assert duckdb_rows(airflow_home, "yaml_customers") == []
     print(summary)
 
 

@@ -101,7 +101,10 @@ def profiles(rows: Sequence[Sequence[Any]], **columns: Any) -> pa.Table:
     """An Arrow table; columns are given as name and type."""
     values: Iterator[Any] = iter(zip(*rows, strict=True) if rows else [()] * len(columns))
     return pa.table(
-        {name: pa.array(list(column), type=kind) for (name, kind), column in zip(columns.items(), values, strict=True)}
+        {
+            name: pa.array(list(column), type=kind)
+            for (name, kind), column in zip(columns.items(), values, strict=True)
+        }
     )
 
 

@@ -87,7 +87,9 @@ def test_a_type_that_cannot_hold_the_values_is_refused(db: Database) -> None:
         raise AssertionError("profiles were read")
         yield
 
-    with pytest.raises(PublishError, match=r"'orders' is (?i:bigint|integer).*need (?i:numeric|decimal).*ALTER TABLE"):
+    with pytest.raises(
+        PublishError, match=r"'orders' is (?i:bigint|integer).*need (?i:numeric|decimal).*ALTER TABLE"
+    ):
         publish(db.hook, "customers", unread(), changed.schema)
     assert db.rows() == [("a", "a@x.org", 1)]
 
@@ -246,7 +248,10 @@ def test_partitioned_tables(pg: Database) -> None:
     """A table that is cut into partitions is a table."""
     pg.execute(
         "CREATE TABLE customers (customer_id text, email text, orders bigint) PARTITION BY HASH (customer_id)",
-        *(f"CREATE TABLE part{n} PARTITION OF customers FOR VALUES WITH (MODULUS 2, REMAINDER {n})" for n in (0, 1)),
+        *(
+            f"CREATE TABLE part{n} PARTITION OF customers FOR VALUES WITH (MODULUS 2, REMAINDER {n})"
+            for n in (0, 1)
+        ),
     )
     pg.publish(people(*((str(number), None, number) for number in range(20))))
     published = pg.publish(people(*((str(number), None, number % 15) for number in range(1, 21))))

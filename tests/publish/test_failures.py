@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +14,7 @@ import pytest
 from airflow_provider_customer360.publish import Published, TransientPublishError, publish, table_exists
 from airflow_provider_customer360.publish import session as session_module
 from airflow_provider_customer360.unify.errors import PublishError
+from tests.publish.children import child_publishing
 from tests.publish.databases import Database, people, profiles
 
 OLD = people(("a", "a@x.org", 1), ("b", "b@x.org", 2))
@@ -26,6 +23,10 @@ NEW = people(("b", "new@x.org", 2), ("c", "c@x.org", 3))
 
 class Cancelled(BaseException):
     """Not an Exception, as KeyboardInterrupt and Airflow's own are not."""
+
+
+#: Not in one piece in the source, because a traceback quotes the lines of the test.
+SECRET = "".join(["sec", "ret@x.org"])
 
 
 def cancel() -> None:
@@ -72,10 +73,10 @@ def test_a_source_that_fails_while_loading(db: Database) -> None:
 def test_a_batch_that_is_not_of_the_schema(db: Database) -> None:
     """Values that do not fit the schema are a failure and not a cut value."""
     db.publish(OLD)
-    wrong = pa.record_batch({"customer_id": ["a"], "email": ["secret@x.org"], "orders": ["secret"]})
+    wrong = pa.record_batch({"customer_id": ["a"], "email": [SECRET], "orders": [SECRET]})
     with pytest.raises(PublishError) as caught:
         publish(db.hook, "customers", [wrong], NEW.schema)
-    assert "secret" not in everything_said_by(caught.value)
+    assert SECRET not in everything_said_by(caught.value)
     assert_untouched(db)
 
 
@@ -88,31 +89,15 @@ def test_readers_see_the_old_table_until_the_commit(db: Database) -> None:
     assert db.rows() == [("b", "new@x.org", 2), ("c", "c@x.org", 3)]
 
 
-CHILD = """
-import sys, time, types
-from tests.publish.databases import from_environment, people
-from airflow_provider_customer360.publish import publish
-
-def stop():
-    print("ready", flush=True)
-    time.sleep(600)
-
-def batches(table):
-    yield from table.to_batches()
-    if sys.argv[1] == "loading":
-        stop()
-
-db, table = from_environment(), people(*((f"{n}", "new", n) for n in range(1000)))
-publish(db.hook, "customers", batches(table), table.schema, before_commit=stop)
-"""
-
-
 @pytest.mark.parametrize("moment", ["loading", "merged"])
 def test_a_kill_leaves_the_old_table(db: Database, moment: str) -> None:
     """kill -9 at any moment leaves the old rows and no debris, and the next run works."""
     db.publish(OLD)
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, moment], env=os.environ | db.environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, moment],
+        env=os.environ | db.environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout is not None
     with child.stdout as output:
@@ -149,7 +134,11 @@ def test_two_runs_at_once_take_turns(db: Database, first_run: bool) -> None:
     def second() -> None:
         try:
             results["second"] = publish(
-                db.hook, "customers", second_batches(), NEW.schema, before_commit=lambda: events.append("second")
+                db.hook,
+                "customers",
+                second_batches(),
+                NEW.schema,
+                before_commit=lambda: events.append("second"),
             )
         except Exception as error:
             results["second"] = error
@@ -185,10 +174,10 @@ def test_a_constraint_of_the_live_table_tells_no_value(db: Database) -> None:
     db.publish(OLD)
     db.execute("CREATE UNIQUE INDEX one_email ON customers (email)")
     with pytest.raises(PublishError, match="A constraint that somebody put on the table") as caught:
-        db.publish(people(("a", "secret@x.org", 1), ("b", "secret@x.org", 2)))
+        db.publish(people(("a", SECRET, 1), ("b", SECRET, 2)))
     assert not isinstance(caught.value, TransientPublishError)
     said = everything_said_by(caught.value)
-    assert "secret" not in said
+    assert SECRET not in said
     assert ("one_email" in said) == db.is_postgres
     db.execute("DROP INDEX one_email")
     assert_untouched(db)
@@ -196,12 +185,11 @@ def test_a_constraint_of_the_live_table_tells_no_value(db: Database) -> None:
 
 def test_a_failing_load_tells_no_value(pg: Database) -> None:
     """COPY's context has the line that failed; it stays in the database."""
-    beyond = profiles([("secret", 2**31 - 1)], customer_id=pa.string(), born=pa.int32())
+    beyond = profiles([(SECRET, 2**31 - 1)], customer_id=pa.string(), born=pa.int32())
     beyond = beyond.set_column(1, "born", beyond["born"].cast(pa.date32()))
-    with pytest.raises(PublishError, match=r"\(22008\).*beyond what a column can hold") as caught:
+    with pytest.raises(PublishError, match=r"\(2200[78]\).*beyond what a column can hold") as caught:
         pg.publish(beyond)
-    assert "secret" not in everything_said_by(caught.value)
-    assert date.max.year < 11_761_191  # the year of that day
+    assert SECRET not in everything_said_by(caught.value)
 
 
 @pytest.mark.parametrize("moment", ["loading", "merged"])
@@ -219,21 +207,21 @@ def test_a_lost_connection_is_worth_a_retry(pg: Database, moment: str) -> None:
         yield from NEW.to_batches()
         if moment == "loading":
             end_all()
-        yield from people(("z", "secret", 1)).to_batches()
+        yield from people(("z", SECRET, 1)).to_batches()
 
     with pytest.raises(TransientPublishError, match="run the task again") as caught:
         publish(pg.hook, "customers", batches(), NEW.schema, before_commit=end_all)
     assert caught.value.retryable
-    assert "secret" not in everything_said_by(caught.value)
+    assert SECRET not in everything_said_by(caught.value)
     assert_untouched(pg)
 
 
 def test_a_server_that_is_not_there_is_worth_a_retry(pg: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the connection, not its password."""
-    monkeypatch.setenv("AIRFLOW_CONN_TARGET", "postgres://me:secret@127.0.0.1:1/nothing")
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", f"postgres://me:{SECRET[:6]}@127.0.0.1:1/nothing")
     with pytest.raises(TransientPublishError, match="Connecting with 'target'") as caught:
         pg.publish(OLD)
-    assert "secret" not in everything_said_by(caught.value)
+    assert SECRET[:6] not in everything_said_by(caught.value)
 
 
 @pytest.mark.parametrize("name", ["sqlite", "duckdb"])
@@ -246,7 +234,10 @@ def test_a_file_in_use_is_worth_a_retry(
     monkeypatch.setattr(session_module, "BUSY_SECONDS", 0.5)
     monkeypatch.setattr("airflow_provider_customer360.publish.sqlite_session.BUSY_SECONDS", 0.5)
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, "merged"], env=os.environ | db.environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, "merged"],
+        env=os.environ | db.environment,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert child.stdout is not None
     with child.stdout as output:
@@ -286,8 +277,9 @@ def test_connections_are_closed(db: Database, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_poller_never_finds_half_a_table(pg: Database) -> None:
     """Over many replacements, every read is of one of them, complete."""
+
     def generation(number: int) -> pa.Table:
-        return people(*((f"{n}", "x" * 50, number) for n in range(number, number + 2000)))
+        return people(*((f"{n}", "x" * 50, number) for n in range(number, number + 500)))
 
     pg.publish(generation(0))
     stop, reads = threading.Event(), []
@@ -309,7 +301,7 @@ def test_a_poller_never_finds_half_a_table(pg: Database) -> None:
         stop.set()
         thread.join()
     assert len({read[1] for read in reads}) > 3
-    assert all(read == (2000, read[1], read[1]) for read in reads)
+    assert all(read == (500, read[1], read[1]) for read in reads)
 
 
 def test_rows_that_are_dicts(pg: Database, monkeypatch: pytest.MonkeyPatch) -> None:

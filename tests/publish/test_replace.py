@@ -147,7 +147,7 @@ ROWS = st.dictionaries(
 )
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(runs=st.lists(ROWS, min_size=2, max_size=3))
 def test_any_run_after_any_other(db: Database, runs: Sequence[dict[str, tuple[object, ...]]]) -> None:
     """Whatever was there, the table equals the last profiles and the counts are those of a comparison."""

@@ -57,9 +57,24 @@ def test_integers(db: Database) -> None:
 @pytest.mark.parametrize(("precision", "scale"), [(38, 2), (38, 0), (30, 10), (38, 38), (4, 1)])
 def test_decimals(db: Database, precision: int, scale: int) -> None:
     """Every digit survives, for any number of them."""
-    digits = ["1", "-1", "0", "10", "9" * precision, "-" + "1234567890" * 3, "1" + "0" * 29, "999999999999999"]
-    values = [Decimal(text).scaleb(-scale, Context(prec=60)) for text in digits if len(text.lstrip("-")) <= precision]
-    exact = [Decimal(str(value)) for value in stored(db, [*values, None], pa.decimal128(precision, scale))[:-1]]
+    digits = [
+        "1",
+        "-1",
+        "0",
+        "10",
+        "9" * precision,
+        "-" + "1234567890" * 3,
+        "1" + "0" * 29,
+        "999999999999999",
+    ]
+    values = [
+        Decimal(text).scaleb(-scale, Context(prec=60))
+        for text in digits
+        if len(text.lstrip("-")) <= precision
+    ]
+    exact = [
+        Decimal(str(value)) for value in stored(db, [*values, None], pa.decimal128(precision, scale))[:-1]
+    ]
     assert exact == values
 
 
@@ -106,12 +121,16 @@ def test_timestamps_with_time_zone(db: Database) -> None:
 
 def test_sqlite_timestamps_sort_as_text(sqlite: Database) -> None:
     """Texts are of one form, whatever the fraction of the second, and SQLite's own functions read them."""
-    aware = [datetime(2024, 1, 1, 0, 0, second, micro, tzinfo=UTC) for second, micro in ((1, 0), (1, 5), (2, 0))]
+    aware = [
+        datetime(2024, 1, 1, 0, 0, second, micro, tzinfo=UTC) for second, micro in ((1, 0), (1, 5), (2, 0))
+    ]
     assert stored(sqlite, aware, pa.timestamp("us", tz="UTC"))[:2] == [
         "2024-01-01 00:00:01.000000+00:00",
         "2024-01-01 00:00:01.000005+00:00",
     ]
-    assert sqlite.query("SELECT datetime(value) FROM customers WHERE customer_id = 2") == [("2024-01-01 00:00:02",)]
+    assert sqlite.query("SELECT datetime(value) FROM customers WHERE customer_id = 2") == [
+        ("2024-01-01 00:00:02",)
+    ]
 
 
 def test_other_encodings_of_the_same_type(db: Database) -> None:

@@ -14,6 +14,7 @@ import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,7 +138,7 @@ def test_batches_without_rows_keep_their_columns(connection: duckdb.DuckDBPyConn
 
 WIDENING = [
     ([None], [1], "BIGINT", [None, 1]),
-    ([1], [None], "BIGINT", [1, None]),
+    ([1], [None], "BIGINT", [None, 1]),
     ([2**60 + 1], [7.0], "BIGINT", [7, 2**60 + 1]),
     ([7.0], [2**60 + 1], "BIGINT", [7, 2**60 + 1]),
     ([1], [0.5], "DOUBLE", [0.5, 1.0]),
@@ -266,8 +267,8 @@ def test_parquet_is_read_where_it_lies(connection: duckdb.DuckDBPyConnection, tm
             "null": pa.nulls(1),
         }
     )
-    pa.parquet.write_table(table, tmp_path / "1.parquet")
-    pa.parquet.write_table(pa.table({"new": [1], "small": pa.array([2], pa.uint8())}), tmp_path / "2.parquet")
+    pq.write_table(table, tmp_path / "1.parquet")
+    pq.write_table(pa.table({"new": [1], "small": pa.array([2], pa.uint8())}), tmp_path / "2.parquet")
     staged = stage(connection, "source_0", str(tmp_path / "*.parquet"))
     assert types(staged) | {"null": "any"} == {
         "small": "BIGINT",

@@ -1,0 +1,50 @@
+"""A process that publishes until it is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+
+import pyarrow as pa
+
+from airflow_provider_customer360.publish import publish
+from tests.publish.databases import Database, from_environment, people
+
+
+@contextmanager
+def child_publishing(db: Database, moment: str) -> Iterator[BaseProcess]:
+    """A process that has come so far: all is loaded ("loading"), or only the commit is left ("merged")."""
+    # One server imports Airflow and each child is its fork; importing it again takes seconds a test.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_publish_until, args=(moment, db.environment, theirs), daemon=True)
+    process.start()
+    try:
+        assert ours.poll(60)
+        assert ours.recv() == moment
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def _publish_until(moment: str, environment: dict[str, str], parent: Connection) -> None:
+    os.environ |= environment
+    table = people(*((f"{number}", "new", number) for number in range(1000)))
+
+    def stop() -> None:
+        parent.send(moment)
+        time.sleep(600)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from table.to_batches()
+        if moment == "loading":
+            stop()
+
+    publish(from_environment().hook, "customers", batches(), table.schema, before_commit=stop)
