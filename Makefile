@@ -27,7 +27,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(VERSION)" || { echo "No Python 3.11 to 3.13 with venv found; name one: make PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "Setting up $(VENV) with Python $(VERSION) (once, a minute or two) ..."
 	@$(BIN)/python -c 'import sys; assert "%d.%d" % sys.version_info[:2] == "$(VERSION)"' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install -qq --no-input --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq --no-compile --no-input --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: $(INSTALLED)

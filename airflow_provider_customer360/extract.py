@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import XComArg
@@ -103,7 +103,7 @@ def _is_frame(value: Any) -> bool:
 
 
 def _is_sequence(value: Any) -> bool:
-    """The lazy sequence of a mapped task, or a list of frames."""
-    if type(value).__name__ == "LazyXComSequence":
-        return True
-    return isinstance(value, (list, tuple)) and bool(value) and all(v is None or _is_frame(v) for v in value)
+    """A lazy sequence of what a mapped task's instances returned, or a list of frames."""
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(item is None or _is_frame(item) for item in value)
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))

@@ -15,7 +15,12 @@ from uuid import uuid4
 
 from airflow_provider_customer360.publish.failures import code_of
 from airflow_provider_customer360.publish.names import parse_table
-from airflow_provider_customer360.unify.errors import ConfigError, Customer360Error, SourceError
+from airflow_provider_customer360.unify.errors import (
+    ConfigError,
+    Customer360Error,
+    SourceError,
+    TransientError,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +31,7 @@ Parameters = Mapping[str, Any] | Sequence[Any] | None
 
 #: PostgreSQL's type codes (pg_type.oid): a column without any value keeps its type.
 _POSTGRES_TYPES = {
-    16: "bool",
+    16: "bool_",
     **dict.fromkeys((20, 21, 23), "int64"),
     **dict.fromkeys((700, 701), "float64"),
     **dict.fromkeys((25, 1042, 1043), "large_string"),
@@ -86,10 +91,8 @@ _BROKEN = frozenset(
 _NO_RESULT = "The SQL of the source returns no rows and columns; give one SELECT."
 
 
-class TransientSourceError(SourceError):
+class TransientSourceError(SourceError, TransientError):
     """A failure that passes by itself: connection lost or refused, server restarting, file in use."""
-
-    retryable = True
 
 
 def read_sql(
@@ -116,8 +119,9 @@ def read_sql(
     except Customer360Error:
         raise
     except Exception as error:
-        failure = _retold(error, hook)
-    # Raised after the handler, so that not even __context__ holds the driver's message.
+        failure = _retold(error, hook).with_traceback(error.__traceback__)
+    # Raised after the handler, so that not even __context__ holds the driver's message. The traceback
+    # stays: it has the lines of the code and no message.
     if failure is not None:
         raise failure
 

@@ -38,51 +38,54 @@ def plain(kind: str, column: str) -> str:
 def write_resolved(data: Dataset) -> dict[str, Any]:
     """Write ``resolved/``; returns the facts that results are checked against."""
     with duckdb.connect(config={"preserve_insertion_order": False}) as connection:
-        _number_identifiers(connection, data)
-        _find_customers(connection, data)
         for name in IDENTIFIERS:
-            customer = f"coalesce({', '.join(f'n{j}.customer' for j in range(len(IDENTIFIERS[name])))})"
+            _number_identifiers(connection, data, name)
+        _find_customers(connection)
+        for name, kinds in IDENTIFIERS.items():
+            anchor = ", ".join(f"n{j}" for j in range(len(kinds)))
             connection.execute(
-                f"COPY (SELECT s.* EXCLUDE (file_row_number), {customer} AS customer, s.file_row_number AS row "
-                f"FROM {_rows_with_customers(data, name)}) TO '{data.resolved(name)}' (FORMAT parquet, "
-                "COMPRESSION zstd)"
+                f"COPY (SELECT s.* EXCLUDE (file_row_number), l.customer, s.file_row_number AS row "
+                f"FROM read_parquet('{data.source(name)}', file_row_number = true) s "
+                f"JOIN rows_{name} r ON r.row = s.file_row_number "
+                f"LEFT JOIN labels l ON l.node = coalesce({anchor}, NULL)) "
+                f"TO '{data.resolved(name)}' (FORMAT parquet, COMPRESSION zstd)"
             )
         return _facts(connection, data)
 
 
-def _rows_with_customers(data: Dataset, name: str) -> str:
-    joins = [
-        f"LEFT JOIN numbered n{j} ON n{j}.v = {plain(kind, f's.{kind}')}"
-        for j, kind in enumerate(IDENTIFIERS[name])
-    ]
-    return f"read_parquet('{data.source(name)}', file_row_number = true) s {' '.join(joins)}"
-
-
-def _number_identifiers(connection: duckdb.DuckDBPyConnection, data: Dataset) -> None:
-    values = " UNION ".join(
-        f"SELECT {plain(kind, kind)} AS v FROM '{data.source(name)}'"
-        for name, kinds in IDENTIFIERS.items()
-        for kind in kinds
-    )
+def _number_identifiers(connection: duckdb.DuckDBPyConnection, data: Dataset, name: str) -> None:
+    """Make ``rows_<source>``: the numbers n0, n1, ... of each row's identifiers; adds to ``nodes``."""
+    kinds = IDENTIFIERS[name]
+    values = ", ".join(f"{plain(kind, kind)} AS v{j}" for j, kind in enumerate(kinds))
     connection.execute(
-        f"CREATE TABLE nodes AS SELECT v, row_number() OVER () - 1 AS node FROM ({values}) WHERE v IS NOT NULL"
+        f"CREATE TEMP TABLE plain AS SELECT file_row_number AS row, {values} "
+        f"FROM read_parquet('{data.source(name)}', file_row_number = true)"
     )
+    connection.execute("CREATE TABLE IF NOT EXISTS nodes (v VARCHAR, node BIGINT)")
+    distinct = " UNION ".join(f"SELECT v{j} AS v FROM plain WHERE v{j} IS NOT NULL" for j in range(len(kinds)))
+    connection.execute(
+        "INSERT INTO nodes SELECT v, (SELECT count(*) FROM nodes) + row_number() OVER () - 1 "
+        f"FROM ({distinct}) WHERE v NOT IN (SELECT v FROM nodes)"
+    )
+    numbers = ", ".join(f"x{j}.node AS n{j}" for j in range(len(kinds)))
+    joins = " ".join(f"LEFT JOIN nodes x{j} ON x{j}.v = plain.v{j}" for j in range(len(kinds)))
+    connection.execute(f"CREATE TABLE rows_{name} AS SELECT row, {numbers} FROM plain {joins}")
+    connection.execute("DROP TABLE plain")
 
 
-def _find_customers(connection: duckdb.DuckDBPyConnection, data: Dataset) -> None:
+def _find_customers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Register ``labels``: the customer of each identifier's number."""
     links = " UNION ".join(
-        f"SELECT x.node AS a, y.node AS b FROM '{data.source(name)}' s "
-        f"JOIN nodes x ON x.v = {plain(one, f's.{one}')} JOIN nodes y ON y.v = {plain(other, f's.{other}')}"
+        f"SELECT n{i} AS a, n{j} AS b FROM rows_{name} WHERE n{i} IS NOT NULL AND n{j} IS NOT NULL"
         for name, kinds in IDENTIFIERS.items()
-        for i, one in enumerate(kinds)
-        for other in kinds[i + 1 :]
+        for j in range(len(kinds))
+        for i in range(j)
     )
     pairs = connection.execute(links).fetchnumpy()
-    (size,) = connection.execute("SELECT count(*) FROM nodes").fetchone() or (0,)
+    (size,) = connection.execute("SELECT count(*) FROM nodes").fetchall()[0]
     graph = coo_array((np.ones(len(pairs["a"]), np.int8), (pairs["a"], pairs["b"])), shape=(size, size))
     _, labels = connected_components(graph, directed=False)
     connection.register("labels", pa.table({"node": np.arange(size), "customer": labels.astype(np.int64)}))
-    connection.execute("CREATE TABLE numbered AS SELECT v, customer FROM nodes JOIN labels USING (node)")
 
 
 def _facts(connection: duckdb.DuckDBPyConnection, data: Dataset) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from airflow_provider_customer360.unify.errors import Customer360Error, PublishError
+from airflow_provider_customer360.unify.errors import Customer360Error, PublishError, TransientError
 
 Result = TypeVar("Result")
 
@@ -32,10 +32,8 @@ _ADVICE = {
 }
 
 
-class TransientPublishError(PublishError):
+class TransientPublishError(PublishError, TransientError):
     """A failure that passes by itself: connection lost, deadlock, table or file in use."""
-
-    retryable = True
 
 
 def guarded(action: Callable[[], Result], subject: str) -> Result:

@@ -73,7 +73,8 @@ def partial(metric: Metric, column: ColumnPlan) -> list[str]:
         above = None
         pieces = []
         for unit in metric.units:  # the largest first; a value's remainder goes to the next
-            rest = f"fmod({value}::DOUBLE, {_power(above)})" if above is not None else f"{value}::DOUBLE"
+            # The operator is C's exact remainder; DuckDB's function fmod() is not.
+            rest = f"({value}::DOUBLE % {_power(above)})" if above is not None else f"{value}::DOUBLE"
             pieces.append(f"trunc({rest} / {_power(unit)})::HUGEINT")
             above = unit
     counts = [f"count({value})"] if metric.aggregate == "mean" else []

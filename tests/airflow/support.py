@@ -196,6 +196,8 @@ def _recorded(record: Callable[[Line], None]) -> Iterator[None]:
         rest = {key: value for key, value in event.items() if key not in ("event", "exc_info")}
         name = str(event.get("logger_name") or event.get("logger") or "")
         record(Line(name, method, f"{text} {rest}" if rest.keys() - {"logger_name"} else text))
+        if method == "debug":
+            raise structlog.DropEvent  # recorded, but not printed
         return event
 
     class Handler(logging.Handler):
@@ -235,7 +237,7 @@ def _read(ran: Ran, run_id: str) -> Ran:
         for task_id, value in database.execute(
             "select task_id, value from xcom where dag_id = ? and run_id = ? and key = 'return_value'", key
         ):
-            value = json.loads(value)
+            value = json.loads(value) if isinstance(value, str) else value
             if not isinstance(value, dict) or "__classname__" not in value:
                 ran.returned[task_id] = value
         ran.rendered.update(

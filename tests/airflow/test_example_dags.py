@@ -102,9 +102,17 @@ def test_sql(run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", sqlite_connection(tmp_path / "shop.db"))
     summary = run("customer360_sql")
     with psycopg.connect(postgres.dsn) as connection:
-        cursor = connection.execute("select * from customer360 order by customer_id")
-        print([c.name for c in cursor.description], cursor.fetchall())
-    print(summary)
+        rows = connection.execute("select * from customer360 order by customer_id").fetchall()
+    ada, grace, alan = utc(2026, 1, 5, 9, 30), utc(2026, 1, 18, 12), utc(2025, 10, 2, 16, 20)
+    newcomer = rows[3][0]
+    assert summary["rows_inserted"] == 4
+    assert newcomer.startswith("email:")
+    assert rows == [
+        ("1001", "ada@engine.example", "Ada Lovelace", 200.0, 2, 1, 2, 3, 2, ada, ada, True, 100.0),
+        ("1002", "grace@navy.example", "Grace Hopper", 310.5, 1, 1, 1, 2, 2, grace, grace, True, 310.5),
+        ("1003", "alan@machine.example", "Alan Turing", 0.0, 0, 1, 0, 1, 1, alan, alan, False, None),
+        (newcomer, "newcomer@first.example", None, 20.0, 1, 0, 1, 1, 1, None, None, False, 20.0),
+    ]
 
 
 def test_yaml(run: Run, airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,12 +120,18 @@ def test_yaml(run: Run, airflow_home: Path, tmp_path: Path, monkeypatch: pytest.
     crm = tmp_path / "crm.db"
     with closing(sqlite3.connect(crm)) as connection, connection:
         connection.execute("create table contacts (customer_id integer, name text, email text)")
-        connection.execute("insert into contacts values (1001, 'Ada Lovelace', 'ada@analytical.example')")
+        connection.execute("insert into contacts values (1001, 'Ada Lovelace', 'ada@engine.example')")
         connection.execute("insert into contacts values (1002, 'Grace Hopper', 'grace@navy.example')")
     monkeypatch.setenv("AIRFLOW_CONN_CRM_DB", sqlite_connection(crm))
     summary = run("customer360_yaml")
-    assert duckdb_rows(airflow_home, "yaml_customers") == []
-    print(summary)
+    table = duckdb_rows(airflow_home, "yaml_customers")
+    assert summary["description"] == "Unified customer 360 profiles"
+    assert [tuple(row.values()) for row in table] == [
+        ("1001", "ada@engine.example", "Ada Lovelace", 10)
+        + (1, 1, 2, 2, utc(2026, 1, 21, 15, 30), utc(2026, 1, 21, 15, 30), True),
+        ("1002", "grace@navy.example", "Grace Hopper", 30)
+        + (2, 1, 3, 2, utc(2026, 1, 19, 8), utc(2026, 1, 20, 10, 15), True),
+    ]
 
 
 @contextmanager

@@ -51,9 +51,8 @@ def build_targets() -> None:
         return task(task_id=name, show_return_value_in_logs=False)(value)()
 
     def unify(name: str, sources: Any, **arguments: Any) -> Customer360Operator:
-        return Customer360Operator(
-            task_id=name, asset_name=name, target_conn_id="target", sources=sources, **arguments
-        )
+        arguments = {"target_conn_id": "target"} | arguments
+        return Customer360Operator(task_id=name, asset_name=name, sources=sources, **arguments)
 
     @task(show_return_value_in_logs=False)
     def part(i: int) -> pd.DataFrame | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +22,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.sql_source import TransientSourceError, read_sql, table_query
-from airflow_provider_customer360.unify.errors import SourceError
+from airflow_provider_customer360.unify.errors import SourceError, TransientError
 from airflow_provider_customer360.unify.staging import stage
 
 
@@ -88,18 +90,16 @@ def test_postgres_types_are_exact(postgres_hook: Any) -> None:
 
 def test_a_postgres_column_without_values_keeps_its_type(postgres_hook: Any) -> None:
     """What the database says of a column counts when no value does: with nulls only, and without rows."""
-    columns = (
-        "null::int AS i, null::numeric(10,2) AS n, null::numeric AS any_n, null::real AS f, null::bool AS t, "
-        "null::varchar(9) AS s, null::date AS d, null::timestamp AS ts, null::timestamptz AS tz, null::json AS j"
-    )
-    expected = {
-        "i": "int64", "n": "decimal128(10, 2)", "any_n": "null", "f": "double", "t": "bool",
-        "s": "large_string", "d": "date32[day]", "ts": "timestamp[us]", "tz": "timestamp[us, tz=UTC]", "j": "null",
+    kinds = {
+        "int": "int64", "numeric(10,2)": "decimal128(10, 2)", "numeric": "null", "real": "double", "bool": "bool",
+        "varchar(9)": "large_string", "char(3)": "large_string", "date": "date32[day]",
+        "timestamp": "timestamp[us]", "timestamptz": "timestamp[us, tz=UTC]", "json": "null",
     }  # fmt: skip
+    columns = ", ".join(f'null::{kind} AS "{kind}"' for kind in kinds)
     (nulls,) = read(postgres_hook, f"SELECT {columns}")
     (nothing,) = read(postgres_hook, f"SELECT {columns} WHERE false")
-    assert (types(nulls), nulls.num_rows) == (expected, 1)
-    assert (types(nothing), nothing.num_rows) == (expected, 0)
+    assert (types(nulls), nulls.num_rows) == (kinds, 1)
+    assert (types(nothing), nothing.num_rows) == (kinds, 0)
 
 
 def test_postgres_rows_stream(postgres_hook: Any) -> None:
@@ -107,10 +107,8 @@ def test_postgres_rows_stream(postgres_hook: Any) -> None:
     batches = read_sql(postgres_hook, "SELECT generate_series(1, 1000000000) AS n", batch_rows=1000)
     assert [next(batches)["n"][0].as_py() for _ in range(3)] == [1, 1001, 2001]
     batches.close()
-    assert (
-        sum(t.num_rows for t in read(postgres_hook, "SELECT generate_series(1, 2500)", batch_rows=1000))
-        == 2500
-    )
+    rest = read(postgres_hook, "SELECT generate_series(1, 2500)", batch_rows=1000)
+    assert [batch.num_rows for batch in rest] == [1000, 1000, 500]
 
 
 def test_postgres_parameters_and_percent_signs(postgres_hook: Any) -> None:
@@ -151,7 +149,7 @@ def test_a_lost_connection_is_transient(postgres: Any) -> None:
         other.execute("SELECT pg_terminate_backend(%s)", [hook.connections[0].info.backend_pid])
     with pytest.raises(TransientSourceError) as lost:
         list(batches)
-    assert lost.value.retryable
+    assert isinstance(lost.value, TransientError)
     nobody = "postgresql://x@127.0.0.1:1/x"
     for connect in (lambda: psycopg.connect(nobody), lambda: psycopg2.connect(nobody)):
         with pytest.raises(TransientSourceError, match="OperationalError"):
@@ -169,10 +167,8 @@ def test_the_connection_is_closed_however_it_ends(postgres: Any, driver: Any) ->
     with pytest.raises(SourceError):
         read(hook, "SELECT * FROM nowhere")
     failing = read_sql(hook, "SELECT generate_series(1, 100000)", batch_rows=10)  # type: ignore[arg-type]
-    with pytest.raises(ZeroDivisionError):
-        for _ in failing:
-            raise ZeroDivisionError
-    failing.close()
+    with pytest.raises(ZeroDivisionError), closing(failing) as batches:  # type: ignore[type-var]
+        _ = [batch.num_rows / 0 for batch in batches]
     assert [bool(connection.closed) for connection in hook.connections] == [True] * 4
 
 
@@ -211,11 +207,7 @@ def test_duckdb_speaks_arrow(duckdb_hook: Any) -> None:
     assert types(batches[0]) == {"n": "int64", "p": "decimal128(10, 2)"}
     assert len(batches) > 1
     assert sum(batch.num_rows for batch in batches) == 4990
-    (empty,) = (
-        read(duckdb_hook, "SELECT n, n::UUID AS u FROM (SELECT 1 AS n) WHERE false LIMIT 0")
-        if False
-        else read(duckdb_hook, "SELECT * FROM t WHERE false")
-    )
+    (empty,) = read(duckdb_hook, "SELECT * FROM t WHERE false")
     assert (types(empty), empty.num_rows) == ({"n": "int64", "p": "decimal128(10, 2)"}, 0)
     endless = read_sql(duckdb_hook, "SELECT range AS n FROM range(1000000000000)", batch_rows=2048)
     assert next(endless).num_rows > 0
@@ -248,10 +240,8 @@ def test_any_other_driver_is_read_in_batches(tmp_path: Path) -> None:
     batches = read(hook, "SELECT * FROM t", batch_rows=10)
     assert [batch.num_rows for batch in batches] == [10, 10, 5]
     assert types(batches[0]) == {"n": "int64", "s": "large_string"}
-    assert [read(hook, f"SELECT * FROM t LIMIT {n}", batch_rows=10)[-1].shape for n in (0, 10)] == [
-        (0, 2),
-        (10, 2),
-    ]
+    last = [read(hook, f"SELECT * FROM t LIMIT {n}", batch_rows=10)[-1].shape for n in (0, 10)]
+    assert last == [(0, 2), (10, 2)]
     with pytest.raises(SourceError, match="give one SELECT"):
         read(hook, "UPDATE t SET s = 'y'")
     assert read(hook, "SELECT count(*) AS c FROM t WHERE s = 'y'")[0]["c"].to_pylist() == [0]
@@ -370,8 +360,6 @@ def test_a_table_is_read_by_its_quoted_name(table: str, sql: str | None) -> None
 
 def test_importing_the_module_is_cheap() -> None:
     """Nothing heavy is loaded until a query is read."""
-    import subprocess
-
     code = (
         "import sys, airflow_provider_customer360.sql_source\n"
         "heavy = {'pandas', 'pyarrow', 'duckdb', 'polars', 'airflow'}\n"

@@ -93,17 +93,9 @@ def test_readers_see_the_old_table_until_the_commit(db: Database) -> None:
 def test_a_kill_leaves_the_old_table(db: Database, moment: str) -> None:
     """kill -9 at any moment leaves the old rows and no debris, and the next run works."""
     db.publish(OLD)
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, moment],
-        env=os.environ | db.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    with child.stdout as output:
-        assert any(line == "ready\n" for line in output)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+    with child_publishing(db, moment) as child:
+        child.kill()
+        child.join()
     wait_until(lambda: db.tables() == {"customers"})  # a server takes a moment to notice
     assert_untouched(db)
 
@@ -233,19 +225,8 @@ def test_a_file_in_use_is_worth_a_retry(
     db.publish(OLD)
     monkeypatch.setattr(session_module, "BUSY_SECONDS", 0.5)
     monkeypatch.setattr("airflow_provider_customer360.publish.sqlite_session.BUSY_SECONDS", 0.5)
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, "merged"],
-        env=os.environ | db.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    with child.stdout as output:
-        assert any(line == "ready\n" for line in output)
-        with pytest.raises(TransientPublishError, match="run the task again"):
-            db.publish(NEW)
-        child.kill()
-        child.wait()
+    with child_publishing(db, "merged"), pytest.raises(TransientPublishError, match="run the task again"):
+        db.publish(NEW)
     assert_untouched(db)
 
 
@@ -271,7 +252,7 @@ def test_connections_are_closed(db: Database, monkeypatch: pytest.MonkeyPatch) -
         publish(hook, "customers", interrupted(NEW), NEW.schema)
     assert len(opened) == 3
     for connection in opened:
-        with pytest.raises(Exception, match="(?i)closed"):
+        with pytest.raises(Exception, match=r"(?i)closed"):
             connection.cursor().execute("SELECT 1")
 
 

@@ -110,7 +110,7 @@ def test_a_profile_without_a_key_is_refused(db: Database) -> None:
 def test_other_write_modes_are_to_come(mode: str) -> None:
     """The message says what is there and what is not yet; no connection is made."""
     none = people()
-    with pytest.raises(ConfigError, match="'replace'.*not available yet"):
+    with pytest.raises(ConfigError, match=r"'replace'.*not available yet"):
         publish(None, "customers", [], none.schema, write_mode=mode)  # type: ignore[arg-type]
 
 
