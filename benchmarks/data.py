@@ -66,12 +66,18 @@ AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
 
 _YEAR_BEGINS = 1_704_067_200_000_000  # 2024, in microseconds
 _YEAR = 366 * 86_400_000_000
-_FIRST = "Ada Ben Chloe Dev Eva Finn Grace Hugo Iris Jan Kira Liam Mia Noor Omar Pia Quinn Rosa Sam Tara".split()
+_FIRST = (
+    "Ada Ben Chloe Dev Eva Finn Grace Hugo Iris Jan Kira Liam Mia Noor Omar Pia Quinn Rosa Sam Tara".split()
+)
 _LAST = "Adams Brown Costa Diaz Evans Fischer Garcia Haas Ivanov Jones Khan Lopez Meyer Novak Okafor".split()
 _CITIES = "Athens Berlin Chicago Denver Essen Florence Geneva Houston Izmir Jakarta Kyoto Lima".split()
 _DOMAINS = "example.com example.org mail.example.net corp.example.co inbox.example.io".split()
 _PAGES = [f"/{section}/{number}" for section in ("home", "shop", "help", "blog") for number in range(50)]
-_NO_EMAIL, _NO_PHONE, _NO_ID = ["n/a", "test@test.com", ""], ["n/a", "unknown", "000-0000"], ["n/a", "", "null"]
+_NO_EMAIL, _NO_PHONE, _NO_ID = (
+    ["n/a", "test@test.com", ""],
+    ["n/a", "unknown", "000-0000"],
+    ["n/a", "", "null"],
+)
 
 
 @dataclass(frozen=True)
@@ -109,13 +115,17 @@ def dataset(rows: int, cache: Path | None = None) -> Dataset:
 
     cache = cache or Path(tempfile.gettempdir()) / "customer360-benchmarks"
     made = Dataset(cache / f"v{VERSION}-seed{SEED}-rows{rows}")
-    if not (made.folder / "facts.json").exists():  # written last: what was interrupted is made again
+    if not made.folder.exists():
+        # Under a name of its own until it is complete: another run may be at it, or be interrupted.
+        cache.mkdir(parents=True, exist_ok=True)
+        draft = Dataset(Path(tempfile.mkdtemp(prefix=f"{made.folder.name}-", dir=cache)))
         for folder in ("truth", "resolved"):
-            (made.folder / folder).mkdir(parents=True, exist_ok=True)
+            (draft.folder / folder).mkdir()
         for name in ROWS_A_PERSON:
-            _write(made, name, rows // 10)
-        facts = write_resolved(made) | {"people": rows // 10}
-        (made.folder / "facts.json").write_text(json.dumps(facts, indent=1))
+            _write(draft, name, rows // 10)
+        facts = write_resolved(draft) | {"people": rows // 10}
+        (draft.folder / "facts.json").write_text(json.dumps(facts, indent=1))
+        draft.folder.rename(made.folder)
     return made
 
 
@@ -179,7 +189,9 @@ def _orders(rng: np.random.Generator, row: np.ndarray, person: np.ndarray, _: np
     return {
         "order_id": pa.array(row.astype(np.int64)),
         "customer_id": _known(kind < 0.7, _spoilt(rng, spelled, 0.01, _NO_ID, 0.01)),
-        "email": _known(kind >= 0.6, _spoilt(rng, _spelled_email(rng, _email(person)), 0.01, _NO_EMAIL, 0.01)),
+        "email": _known(
+            kind >= 0.6, _spoilt(rng, _spelled_email(rng, _email(person)), 0.01, _NO_EMAIL, 0.01)
+        ),
         "amount": pa.array(np.round(rng.gamma(2.0, 40.0, size) + 1, 2)),
         "quantity": pa.array(rng.integers(1, 9, size)),
         "channel": pa.array(["web", "store", "phone"]).take(pa.array(rng.integers(0, 3, size))),
@@ -201,7 +213,9 @@ def _support(rng: np.random.Generator, row: np.ndarray, person: np.ndarray, _: n
     }
 
 
-def _web(rng: np.random.Generator, row: np.ndarray, person: np.ndarray, occasion: np.ndarray) -> dict[str, Any]:
+def _web(
+    rng: np.random.Generator, row: np.ndarray, person: np.ndarray, occasion: np.ndarray
+) -> dict[str, Any]:
     size = len(row)
     # The fourth and fifth visit of three people in ten are on a second device; the visits 0, 1 and 4 log in.
     second = (occasion >= 4) & (_mixed(person, 7) % np.uint64(10) < 3)
@@ -260,7 +274,11 @@ def _moments(rng: np.random.Generator, size: int) -> pa.Array:
 
 
 def _spoilt(
-    rng: np.random.Generator, values: pa.Array, missing: float, junk: list[str] | None = None, share: float = 0.0
+    rng: np.random.Generator,
+    values: pa.Array,
+    missing: float,
+    junk: list[str] | None = None,
+    share: float = 0.0,
 ) -> pa.Array:
     chance = rng.random(len(values))
     if junk:

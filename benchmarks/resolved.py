@@ -62,7 +62,9 @@ def _number_identifiers(connection: duckdb.DuckDBPyConnection, data: Dataset, na
         f"FROM read_parquet('{data.source(name)}', file_row_number = true)"
     )
     connection.execute("CREATE TABLE IF NOT EXISTS nodes (v VARCHAR, node BIGINT)")
-    distinct = " UNION ".join(f"SELECT v{j} AS v FROM plain WHERE v{j} IS NOT NULL" for j in range(len(kinds)))
+    distinct = " UNION ".join(
+        f"SELECT v{j} AS v FROM plain WHERE v{j} IS NOT NULL" for j in range(len(kinds))
+    )
     connection.execute(
         "INSERT INTO nodes SELECT v, (SELECT count(*) FROM nodes) + row_number() OVER () - 1 "
         f"FROM ({distinct}) WHERE v NOT IN (SELECT v FROM nodes)"
@@ -99,7 +101,9 @@ def _facts(connection: duckdb.DuckDBPyConnection, data: Dataset) -> dict[str, An
         f"read_parquet('{data.truth(name)}', file_row_number = true) t ON t.file_row_number = r.row"
         for name in IDENTIFIERS
     )
-    connection.execute(f"CREATE TEMP TABLE pairs AS SELECT customer, person, count(*) AS n FROM ({rows}) GROUP BY ALL")
+    connection.execute(
+        f"CREATE TEMP TABLE pairs AS SELECT customer, person, count(*) AS n FROM ({rows}) GROUP BY ALL"
+    )
     questions = {
         "rows": "SELECT sum(n) FROM pairs",
         "customers": "SELECT count(DISTINCT customer) FROM pairs",

@@ -4,10 +4,12 @@ The rules, in order:
 
 1. A table of things (orders, tickets, events) or one with a ``customer_id`` of its own: the row's key.
 2. No other identifier in the source: the customer's id.
-3. A table of customers (``id`` unique, an e-mail or phone nearly so) whose ids are the values of another
-   source's ``customer_id`` (or other key): that type.
-4. Another table of customers: a key of this source alone, ``<source>_id``.
-5. Anything else: the row's key.
+3. A table with several rows a customer (``id`` or every e-mail and phone repeats): the row's key.
+4. A table of customers whose ids are the values of another source's ``customer_id`` (or other key): that
+   type. Plain small numbers are contained in each other by chance, so there the source's name (``crm``,
+   ``customers`` for ``customer_id``, ``users`` for ``user_id``) or agreeing e-mails or phones must speak
+   for it. Of several tables that disagree about e-mail or phone, the one with such a name has it.
+5. Another table of customers: a key of this source alone, ``<source>_id``.
 """
 
 from __future__ import annotations
@@ -41,6 +43,9 @@ _BORNE_OUT = 0.9
 _NEARLY_UNIQUE = 0.9
 _AGREEMENT = 0.5
 _VALUES = 10_000
+_SMALL_DIGITS = 9
+_NAMES = "customer customers cust client clients crm contact contacts person persons people member members"
+_NAMES_OF_CUSTOMERS = frozenset(_NAMES.split())
 
 
 def settle_bare_ids(engine: Engine, plans: Sequence[SourcePlan]) -> list[SourcePlan]:
@@ -48,15 +53,30 @@ def settle_bare_ids(engine: Engine, plans: Sequence[SourcePlan]) -> list[SourceP
     settled = {plan.name: _settle_alone(engine, plan) for plan in plans}
     open_ones = [plan for plan in settled.values() if _bare_id(plan)]
     claims = {plan.name: _borne_out(engine, plan, list(settled.values())) for plan in open_ones}
-    for plan in open_ones:
-        claimed = claims[plan.name]
-        rivals = [other for other in open_ones if other is not plan and claims[other.name] == claimed]
-        if claimed and any(
-            not _agree(engine, plan, _as_identifier(other, claimed), claimed) for other in rivals
-        ):
-            claimed = None
-        settled[plan.name] = _as_identifier(plan, claimed)
-    return [settled[plan.name] for plan in plans]
+    for claimed in sorted({one for found in claims.values() for one in found}, key=strength):
+        claimants = [
+            plan for plan in open_ones if claimed in claims[plan.name] and _bare_id(settled[plan.name])
+        ]
+        for plan in _undisputed(engine, claimants, claimed):
+            settled[plan.name] = _as_identifier(plan, claimed)
+    return [_as_identifier(settled[plan.name], None) for plan in plans]
+
+
+def _undisputed(engine: Engine, claimants: list[SourcePlan], claimed: str) -> list[SourcePlan]:
+    """The tables whose ids are of a type: all where they agree, else those named for it, else none."""
+    for plans in (claimants, [plan for plan in claimants if _is_named_for(plan, claimed)]):
+        as_claimed = [_as_identifier(plan, claimed) for plan in plans]
+        pairs = [(plan, other) for plan in plans for other in as_claimed if plan.name < other.name]
+        if all(_agreement(engine, plan, other, claimed) is not False for plan, other in pairs):
+            return plans
+    return []
+
+
+def _is_named_for(plan: SourcePlan, identifier_type: str) -> bool:
+    if identifier_type == "customer_id":
+        return not _NAMES_OF_CUSTOMERS.isdisjoint(words(plan.name))
+    entity = words(identifier_type)[0]
+    return not {entity, f"{entity}s"}.isdisjoint(words(plan.name))
 
 
 def _settle_alone(engine: Engine, plan: SourcePlan) -> SourcePlan:
@@ -89,29 +109,32 @@ def _is_table_of_customers(
     return nearly_unique(column) and any(nearly_unique(other) for other in others)
 
 
-def _borne_out(engine: Engine, plan: SourcePlan, plans: Sequence[SourcePlan]) -> str | None:
-    """The strongest type of another source whose values are ids of this table."""
+def _borne_out(engine: Engine, plan: SourcePlan, plans: Sequence[SourcePlan]) -> set[str]:
+    """The types of other sources whose values are ids of this table."""
     found = set()
     own = _key(_bare_id(plan), "customer_id")
     for other in plans:
-        if other.name == plan.name:
-            continue
-        for column in other.having(Role.IDENTIFIER):
+        for column in other.having(Role.IDENTIFIER) if other.name != plan.name else ():
             identifier_type = column.output or ""
             if identifier_type in ("email", "phone", "anonymous_id"):
                 continue
-            contained, values = engine.row(
-                f"SELECT count(*) FILTER (v IN (SELECT {own} FROM {plan.relation})), count(*) FROM "
+            contained, values, small = engine.row(
+                f"SELECT count(*) FILTER (v IN (SELECT {own} FROM {plan.relation})), count(*), "
+                f"count(*) FILTER (regexp_full_match(v, '[0-9]{{1,{_SMALL_DIGITS}}}')) FROM "
                 f"(SELECT DISTINCT {_key(column, identifier_type)} AS v FROM {other.relation} "
                 f"WHERE {column.internal} IS NOT NULL ORDER BY hash(v) LIMIT {_VALUES}) WHERE v IS NOT NULL"
             )
-            if values and contained >= _BORNE_OUT * values and _agree(engine, plan, other, identifier_type):
+            if not values or contained < _BORNE_OUT * values:
+                continue
+            agreement = _agreement(engine, plan, other, identifier_type)
+            by_chance = small > _AGREEMENT * values and not _is_named_for(plan, identifier_type)
+            if agreement or (agreement is None and not by_chance):
                 found.add(identifier_type)
-    return min(found, key=strength, default=None)
+    return found
 
 
-def _agree(engine: Engine, plan: SourcePlan, other: SourcePlan, identifier_type: str) -> bool:
-    """Whether rows joined by the id agree on their e-mail or phone, where both sources have one."""
+def _agreement(engine: Engine, plan: SourcePlan, other: SourcePlan, identifier_type: str) -> bool | None:
+    """Whether rows joined by the id agree on their e-mail or phone; None where nothing can be compared."""
     theirs = next(column for column in other.having(Role.IDENTIFIER) if column.output == identifier_type)
     for contact in ("email", "phone"):
         mine = [column for column in plan.having(Role.IDENTIFIER) if column.output == contact]
@@ -127,7 +150,7 @@ def _agree(engine: Engine, plan: SourcePlan, other: SourcePlan, identifier_type:
         )
         if pairs:
             return bool(same >= _AGREEMENT * pairs)
-    return True
+    return None
 
 
 def _as_identifier(plan: SourcePlan, claimed: str | None) -> SourcePlan:
@@ -137,7 +160,9 @@ def _as_identifier(plan: SourcePlan, claimed: str | None) -> SourcePlan:
     if claimed:
         reason = f"a bare id whose values are the {claimed} of another source"
         return _replace(plan, column, role=Role.IDENTIFIER, output=claimed, reason=reason)
-    reason = "a bare id in a table of customers that no other source refers to: a key of this source alone"
+    reason = (
+        "a bare id in a table of customers; no other source clearly refers to it, so it is a key of its own"
+    )
     return _replace(plan, column, role=Role.IDENTIFIER, output=_own_key(plan), reason=reason)
 
 

@@ -15,6 +15,8 @@ from airflow_provider_customer360.unify.schema import Plan, Role
 
 PREVIEW_ROWS = 5
 _PREVIEW_METRICS = 5
+_SAMPLED = 100_000
+_SAME = 0.9
 
 
 def summarise(engine: Engine, plan: Plan, as_of: datetime | None) -> dict[str, Any]:
@@ -38,7 +40,10 @@ def summarise(engine: Engine, plan: Plan, as_of: datetime | None) -> dict[str, A
         "identifiers": _identifiers(engine, plan, customers),
         "metrics": _metrics(engine, plan),
         "columns": _columns(plan),
-        "warnings": [*plan.warnings, *_warnings(plan, sources, as_of, _after(engine, as_of))],
+        "warnings": [
+            *plan.warnings,
+            *_warnings(plan, sources, as_of, _after(engine, as_of), _same_values(engine, plan)),
+        ],
         "sample_data": False,
         "preview": preview(engine, plan),
     }
@@ -165,8 +170,34 @@ def _after(engine: Engine, as_of: datetime | None) -> int:
     return int(count)
 
 
+def _same_values(engine: Engine, plan: Plan) -> list[tuple[str, str]]:
+    """Pairs of types that share nearly all values, though those are different customers.
+
+    Small numbers are left out: any two numberings share them.
+    """
+    (size,) = engine.row("SELECT count(*) FROM identities")
+    keys = (
+        "SELECT t, identifier_value AS v, customer FROM identities "
+        f"WHERE hash(identifier_value) % {size // _SAMPLED + 1} = 0 "
+        "AND NOT regexp_full_match(identifier_value, '[0-9]{1,9}') AND contains(identifier_value, '@') = false"
+    )
+    found = engine.rows(
+        f"WITH keys AS ({keys}), sizes AS (SELECT t, count(*) AS n FROM keys GROUP BY t), "
+        "pairs AS (SELECT x.t AS a, y.t AS b, count(*) AS shared, "
+        "count(*) FILTER (x.customer = y.customer) AS joined "
+        "FROM keys x JOIN keys y ON x.v = y.v AND x.t < y.t GROUP BY ALL) "
+        "SELECT a, b FROM pairs JOIN sizes x ON x.t = a JOIN sizes y ON y.t = b "
+        f"WHERE shared >= {_SAME} * least(x.n, y.n) AND joined < shared / 2 ORDER BY a, b"
+    )
+    return [(plan.identifier_types[a], plan.identifier_types[b]) for a, b in found]
+
+
 def _warnings(
-    plan: Plan, sources: Mapping[str, Mapping[str, Any]], as_of: datetime | None, after: int
+    plan: Plan,
+    sources: Mapping[str, Mapping[str, Any]],
+    as_of: datetime | None,
+    after: int,
+    same_values: Sequence[tuple[str, str]],
 ) -> Sequence[str]:
     warnings = []
     for source in plan.sources:
@@ -178,6 +209,11 @@ def _warnings(
                 f"Source {source.name!r}: {lost:,} of {counts['records']:,} records have no usable "
                 f"identifier and are in no profile{why}."
             )
+    for one, other in same_values:
+        warnings.append(
+            f"{one} and {other} have the same values but are two identifier types, which are never compared. If "
+            f'they number the same people, state it: "identifiers": {{"{one}": "<the {other} column>"}}.'
+        )
     if not plan.has_event_time:
         warnings.append("No source has an event time, so every customer counts as active.")
     if after and as_of:

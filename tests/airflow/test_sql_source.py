@@ -91,8 +91,8 @@ def test_postgres_types_are_exact(postgres_hook: Any) -> None:
 def test_a_postgres_column_without_values_keeps_its_type(postgres_hook: Any) -> None:
     """What the database says of a column counts when no value does: with nulls only, and without rows."""
     kinds = {
-        "int": "int64", "numeric(10,2)": "decimal128(10, 2)", "numeric": "null", "real": "double", "bool": "bool",
-        "varchar(9)": "large_string", "char(3)": "large_string", "date": "date32[day]",
+        "int": "int64", "numeric(10,2)": "decimal128(10, 2)", "numeric": "null", "real": "double",
+        "bool": "bool", "varchar(9)": "large_string", "char(3)": "large_string", "date": "date32[day]",
         "timestamp": "timestamp[us]", "timestamptz": "timestamp[us, tz=UTC]", "json": "null",
     }  # fmt: skip
     columns = ", ".join(f'null::{kind} AS "{kind}"' for kind in kinds)

@@ -42,7 +42,9 @@ class Database:
         """A new hook, as each task has its own."""
         if self.is_postgres:
             return postgres_hooks.PostgresHook("target")
-        return DuckDBHook(duckdb_conn_id="target") if self.name == "duckdb" else SqliteHook("target")
+        if self.name == "duckdb":
+            return DuckDBHook(duckdb_conn_id="target")
+        return SqliteHook("target")  # type: ignore[no-untyped-call]
 
     def publish(self, profiles: pa.Table, table: str = "customers", **arguments: Any) -> Published:
         """Publish a table that is in memory, in batches of a few rows."""

@@ -14,7 +14,7 @@ from airflow_provider_customer360.publish import publish
 from tests.publish.databases import Database, profiles
 
 TEXTS = [
-    "", None, "'", '"', '""', "a,b", "a\nb", "a\r\nb", "\t", "\\", "\\N", "\\.", "x\n\\.\ny", "NULL", "%s", "{}",
+    "", None, "'", '"', '""', "a,b", "a\nb", "a\r\nb", "\t", "\\", "\\N", "\\.", "x\n\\.\ny", "NULL", "%s",
     "ünï¢ödé 😀", " padded ", "1e5", "007", "x" * 100_000,
 ]  # fmt: skip
 
