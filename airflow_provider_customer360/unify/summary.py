@@ -179,7 +179,7 @@ def _same_values(engine: Engine, plan: Plan) -> list[tuple[str, str]]:
     keys = (
         "SELECT t, identifier_value AS v, customer FROM identities "
         f"WHERE hash(identifier_value) % {size // _SAMPLED + 1} = 0 "
-        "AND NOT regexp_full_match(identifier_value, '[0-9]{1,9}') AND contains(identifier_value, '@') = false"
+        "AND NOT regexp_full_match(identifier_value, '[0-9]{1,9}') AND NOT contains(identifier_value, '@')"
     )
     found = engine.rows(
         f"WITH keys AS ({keys}), sizes AS (SELECT t, count(*) AS n FROM keys GROUP BY t), "
@@ -211,8 +211,8 @@ def _warnings(
             )
     for one, other in same_values:
         warnings.append(
-            f"{one} and {other} have the same values but are two identifier types, which are never compared. If "
-            f'they number the same people, state it: "identifiers": {{"{one}": "<the {other} column>"}}.'
+            f"{one} and {other} have the same values but are two identifier types, which are never compared. "
+            f'If they number the same people, state it: "identifiers": {{"{one}": "<the {other} column>"}}.'
         )
     if not plan.has_event_time:
         warnings.append("No source has an event time, so every customer counts as active.")
