@@ -39,6 +39,7 @@ def open_sources(task: BaseOperator, context: Context) -> dict[str, Source]:
 def _opened(task: BaseOperator, context: Context, name: str, spec: Any) -> Source:
     if not isinstance(spec, Mapping):
         return Source(data=_frames(name, Concealed.unwrap(spec)))
+    spec = {key: Concealed.unwrap(value) for key, value in spec.items()}
     roles = {role: spec[role] for role in ROLES if spec.get(role) is not None}
     if "conn_id" in spec:
         return Source(data=_query(spec), **roles)
@@ -46,7 +47,7 @@ def _opened(task: BaseOperator, context: Context, name: str, spec: Any) -> Sourc
         return Source(data=spec["path"], **roles)
     if "task_ids" in spec:
         return Source(data=_frames(name, _pulled(task, context, name, spec["task_ids"])), **roles)
-    return Source(data=_frames(name, Concealed.unwrap(spec["data"])), **roles)
+    return Source(data=_frames(name, spec["data"]), **roles)
 
 
 def _query(spec: Mapping[str, Any]) -> Iterator[pa.Table]:
@@ -54,7 +55,7 @@ def _query(spec: Mapping[str, Any]) -> Iterator[pa.Table]:
     from airflow_provider_customer360.target import hook_of
 
     sql = spec["sql"] if "sql" in spec else table_query(spec["table"])
-    yield from read_sql(hook_of(spec["conn_id"]), sql, Concealed.unwrap(spec.get("parameters")))
+    yield from read_sql(hook_of(spec["conn_id"]), sql, spec.get("parameters"))
 
 
 def _pulled(task: BaseOperator, context: Context, name: str, task_id: str) -> Any:

@@ -5,6 +5,7 @@ Every column's role is known here, the junk values too, and nothing is checked o
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -46,19 +47,7 @@ def _normalised(kind: str, values: pd.Series) -> pd.Series:
 
 def _resolve(frames: dict[str, pd.DataFrame]) -> None:
     """Give every row its ``customer``, -1 where it has no identifier."""
-    codes: dict[tuple[str, str], np.ndarray] = {}
-    size = 0
-    for kind in _TYPES:
-        having = [name for name in frames if kind in IDENTIFIERS[name]]
-        numbered, distinct = pd.factorize(
-            pd.concat([frames[name][kind] for name in having], ignore_index=True)
-        )
-        numbered = np.where(numbered >= 0, numbered + size, -1)
-        size += len(distinct)
-        for name, part in zip(
-            having, np.split(numbered, np.cumsum([len(frames[n]) for n in having])[:-1]), strict=True
-        ):
-            codes[name, kind] = part
+    codes, size = _numbered(frames)
     anchors, links = {}, []
     for name in frames:
         anchor = np.full(len(frames[name]), -1)
@@ -75,16 +64,28 @@ def _resolve(frames: dict[str, pd.DataFrame]) -> None:
         frame["customer"] = np.where(anchors[name] >= 0, labels[anchors[name]], -1)
 
 
+def _numbered(frames: dict[str, pd.DataFrame]) -> tuple[dict[tuple[str, str], np.ndarray], int]:
+    """The identifiers of each source and type as numbers (-1: none), and how many numbers there are."""
+    codes: dict[tuple[str, str], np.ndarray] = {}
+    size = 0
+    for kind in _TYPES:
+        having = [name for name in frames if kind in IDENTIFIERS[name]]
+        together = pd.concat([frames[name][kind] for name in having], ignore_index=True)
+        numbers, distinct = pd.factorize(together)
+        numbers = np.where(numbers >= 0, numbers + size, -1)
+        size += len(distinct)
+        ends = np.cumsum([len(frames[name]) for name in having])
+        for name, part in zip(having, np.split(numbers, ends[:-1]), strict=True):
+            codes[name, kind] = part
+    return codes, size
+
+
 def _profiles(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
     parts = [_of_source(name, frame[frame.customer >= 0]) for name, frame in frames.items()]
     profiles = pd.concat(parts, axis=1)
-    shown = {kind: [part[f"{kind}|{name}"] for name, part in zip(frames, parts, strict=True)
-                    if f"{kind}|{name}" in part] for kind in _TYPES}  # fmt: skip
-    for kind, columns in shown.items():
-        first, *others = columns
-        for other in others:
-            first = first.combine_first(other)
-        profiles[kind] = first
+    for kind in _TYPES:
+        known = [profiles[f"{kind}|{name}"] for name in frames if kind in IDENTIFIERS[name]]
+        profiles[kind] = reduce(pd.Series.combine_first, known)
     records = profiles[[f"{name}_records" for name in frames]].fillna(0).astype(int)
     profiles[records.columns] = records
     metrics = [metric for metrics in METRICS.values() for metric in metrics]

@@ -11,10 +11,10 @@ support  1              e-mail or phone (sometimes both), each spelled as people
 web      6              ``anonymous_id`` of one of up to two devices, ``user_id``, e-mail at log-in, duration
 =======  =============  =====================================================================================
 
-What real exports are like is in it: 2 to 10 % nulls, placeholders (``n/a``, ``test@test.com``, ``unknown``),
-e-mails in other cases and with spaces around, ids as ``123.0`` and with spaces around, phones in five spellings
-of 90 % North American and 10 % other numbers. Rows of one person lie far apart. Everything follows from the
-seed: each person's facts from a hash of their number, everything else from a generator per source and chunk.
+What real exports are like is in it: 2 to 10 % nulls, placeholders (``n/a``, ``test@test.com``), e-mails in
+other cases and with spaces around, ids as ``123.0`` and with spaces around, phones in five spellings of 90 %
+North American and 10 % other numbers. Rows of one person lie far apart. Everything follows from the seed:
+each person's facts from a hash of their number, everything else from a generator per source and chunk.
 
 Beside the sources lie, per row, the true person (``truth/``) and copies of the sources with the resolved
 customer as an additional column (``resolved/``, see `benchmarks.resolved`).
@@ -64,20 +64,23 @@ IDENTIFIERS = {
 EVENT_TIMES = {"crm": "created_at", "orders": "ordered_at", "support": "created_at", "web": "event_time"}
 AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
 
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 _YEAR_BEGINS = 1_704_067_200_000_000  # 2024, in microseconds
 _YEAR = 366 * 86_400_000_000
-_FIRST = (
-    "Ada Ben Chloe Dev Eva Finn Grace Hugo Iris Jan Kira Liam Mia Noor Omar Pia Quinn Rosa Sam Tara".split()
+_FIRST = _words(
+    "Ada Ben Chloe Dev Eva Finn Grace Hugo Iris Jan Kira Liam Mia Noor Omar Pia Quinn Rosa Sam Tara"
 )
-_LAST = "Adams Brown Costa Diaz Evans Fischer Garcia Haas Ivanov Jones Khan Lopez Meyer Novak Okafor".split()
-_CITIES = "Athens Berlin Chicago Denver Essen Florence Geneva Houston Izmir Jakarta Kyoto Lima".split()
-_DOMAINS = "example.com example.org mail.example.net corp.example.co inbox.example.io".split()
+_LAST = _words("Adams Brown Costa Diaz Evans Fischer Garcia Haas Ivanov Jones Khan Lopez Meyer Novak Okafor")
+_CITIES = _words("Athens Berlin Chicago Denver Essen Florence Geneva Houston Izmir Jakarta Kyoto Lima")
+_DOMAINS = _words("example.com example.org mail.example.net corp.example.co inbox.example.io")
 _PAGES = [f"/{section}/{number}" for section in ("home", "shop", "help", "blog") for number in range(50)]
-_NO_EMAIL, _NO_PHONE, _NO_ID = (
-    ["n/a", "test@test.com", ""],
-    ["n/a", "unknown", "000-0000"],
-    ["n/a", "", "null"],
-)
+_NO_EMAIL = ["n/a", "test@test.com", ""]
+_NO_PHONE = ["n/a", "unknown", "000-0000"]
+_NO_ID = ["n/a", "", "null"]
 
 
 @dataclass(frozen=True)

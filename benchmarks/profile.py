@@ -25,11 +25,15 @@ from benchmarks.data import AS_OF, dataset
 
 @dataclass
 class Statement:
-    """One statement that the engine ran; ``seconds`` includes fetching its result."""
+    """One statement that the engine ran, or a whole stage; the times include fetching results.
+
+    On a busy machine compare ``cpu``: the processor seconds of all threads.
+    """
 
     stage: str
     sql: str
     seconds: float = 0.0
+    cpu: float = 0.0
 
 
 @dataclass
@@ -37,16 +41,16 @@ class Recorder:
     """Wraps `Engine._execute`, so that the package needs no code for it."""
 
     stage: str = ""
-    stages: dict[str, float] = field(default_factory=dict)
+    stages: list[Statement] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
 
     @contextmanager
     def in_stage(self, title: str) -> Iterator[None]:
         """For `unify`'s ``wrap_stage``."""
         self.stage = title
-        started = time.perf_counter()
-        yield
-        self.stages[title] = time.perf_counter() - started
+        self.stages.append(Statement(title, ""))
+        with _adding_to(self.stages[-1]):
+            yield
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -86,9 +90,10 @@ class _Fetching:
 
 @contextmanager
 def _adding_to(statement: Statement) -> Iterator[None]:
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     yield
     statement.seconds += time.perf_counter() - started
+    statement.cpu += time.process_time() - cpu
 
 
 def profile(sources: dict[str, str]) -> Recorder:
@@ -101,15 +106,21 @@ def profile(sources: dict[str, str]) -> Recorder:
 
 def report(recorder: Recorder, with_sql: bool, width: int) -> Iterator[str]:
     """The lines to print."""
-    for title, seconds in recorder.stages.items():
-        inside = sum(one.seconds for one in recorder.statements if one.stage == title)
-        yield f"{seconds:8.2f} s  {title} (statements {inside:.2f} s, the rest in Python and in reading)"
-    yield f"{sum(recorder.stages.values()):8.2f} s  in all"
+    yield " seconds  CPU seconds"
+    for stage in recorder.stages:
+        inside = sum(one.seconds for one in recorder.statements if one.stage == stage.stage)
+        yield f"{_times(stage)}  {stage.stage} ({stage.seconds - inside:.2f} s of it not in statements)"
+    seconds, cpu = (sum(getattr(one, time) for one in recorder.stages) for time in ("seconds", "cpu"))
+    yield f"{seconds:8.2f} {cpu:8.2f}  in all"
     if with_sql:
         yield ""
         for one in sorted(recorder.statements, key=lambda one: -one.seconds):
             if one.seconds >= 0.01:
-                yield f"{one.seconds:8.3f} s  {one.stage}: {_one_line(one.sql, width)}"
+                yield f"{_times(one)}  {one.stage}: {_one_line(one.sql, width)}"
+
+
+def _times(one: Statement) -> str:
+    return f"{one.seconds:8.2f} {one.cpu:8.2f}"
 
 
 def _one_line(sql: str, width: int) -> str:

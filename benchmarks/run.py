@@ -127,7 +127,8 @@ def about_this_run(repeat: int) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), Python "
-        f"{platform.python_version()}, {versions}; median of {repeat}, load {os.getloadavg()[0]:.1f} at the end."
+        f"{platform.python_version()}, {versions}; "
+        f"median of {repeat}, load {os.getloadavg()[0]:.1f} at the end."
     )
 
 

@@ -17,8 +17,8 @@ class Concealed:
 
     @classmethod
     def wrap(cls, value: Any) -> Any:
-        """Wrap anything that may hold rows; None and text (a path, a table) stay as they are."""
-        return value if value is None or isinstance(value, (str, cls)) else cls(value)
+        """Wrap anything but None."""
+        return value if value is None or isinstance(value, cls) else cls(value)
 
     @staticmethod
     def unwrap(value: Any) -> Any:

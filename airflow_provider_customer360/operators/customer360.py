@@ -102,6 +102,11 @@ class Customer360Operator(BaseOperator):
             raise ConfigError(f"write_mode is {write_mode!r}; this version writes 'replace' only.")
         if isinstance(sources, Mapping):
             check_sources(sources)
+        elif sources is not None and not isinstance(sources, XComArg):
+            raise ConfigError(
+                f"sources is a {type(sources).__name__}; give a mapping of source name to source, or nothing to "
+                "take every upstream task's frame."
+            )
         asset = Asset(asset_name)
         kwargs.setdefault("doc", description)
         super().__init__(**{**kwargs, "outlets": [*_listed(kwargs.get("outlets")), asset]})

@@ -70,8 +70,9 @@ def _check_origin(name: str, spec: Mapping[str, Any], origin: str) -> None:
             f"Source {name!r}: data is a {type(spec['data']).__name__}; give an upstream task's output. "
             "A frame that the DAG file itself builds would be built at every parse."
         )
-    if origin != "data" and not isinstance(spec[origin], (str, XComArg)):
-        raise ConfigError(f"Source {name!r}: {origin} is a {type(spec[origin]).__name__}; give text.")
+    for key in (key for key in ("task_ids", "conn_id", "path", "sql", "table") if key in spec):
+        if not isinstance(Concealed.unwrap(spec[key]), (str, XComArg)):
+            raise ConfigError(f"Source {name!r}: {key} is a {type(spec[key]).__name__}; give text.")
 
 
 def _is_output(value: Any) -> bool:

@@ -42,7 +42,10 @@ def to_csv(batch: pa.RecordBatch) -> memoryview:
     from pyarrow import csv
 
     def storable(column: pa.Array) -> pa.Array:
-        return pc.replace_substring(column, "\0", "") if pa.types.is_string(column.type) else column
+        if pa.types.is_string(column.type):
+            return pc.replace_substring(column, "\0", "")
+        # Arrow's own CSV looks up the zone of every value: twenty times slower.
+        return _utc_text(column) if pa.types.is_timestamp(column.type) and column.type.tz else column
 
     columns = [storable(column) for column in batch.columns]
     sink = pa.BufferOutputStream()
@@ -63,14 +66,21 @@ def _sqlite_values(column: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(column.type):
         # Arrow writes the text, because Python's datetime ends with the year 9999. All have six digits
         # after the second, so that text sorts as time does.
-        text = pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
-        column = pc.binary_join_element_wise(text, "+00:00", "") if column.type.tz else text
+        column = _utc_text(column) if column.type.tz else pc.cast(column, pa.string())
     if pa.types.is_date32(column.type):
         column = pc.cast(column, pa.string())
     values: list[Any] = column.to_pylist()
     if pa.types.is_decimal(column.type):
         return [None if value is None else exact_number(value) for value in values]
     return values
+
+
+def _utc_text(column: pa.Array) -> pa.Array:
+    """Instants as text: the clock in UTC, and that it is UTC."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.binary_join_element_wise(pc.cast(pc.cast(column, pa.timestamp("us")), pa.string()), "+00:00", "")
 
 
 def exact_number(value: Decimal) -> int | float | str:

@@ -68,7 +68,7 @@ def _detect_source(engine: Engine, name: str, staged: Staged, stated: Stated) ->
 
 
 def _detect_column(column: StagedColumn, sample: Sample, stated: Stated) -> ColumnPlan:
-    plan = ColumnPlan(column.name, column.internal, column.type, Role.IGNORED, "")
+    plan = ColumnPlan(column.name, column.internal, column.type, Role.IGNORED, "", empty=column.empty)
     for role, outputs in ((Role.IDENTIFIER, stated.identifiers), (Role.METRIC, stated.metrics)):
         if outputs is not None and column.internal in outputs:
             if column.unusable:

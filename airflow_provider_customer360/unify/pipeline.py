@@ -15,7 +15,7 @@ from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.derive import derive
 from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.errors import ConfigError, NoDataError
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import resolve
 from airflow_provider_customer360.unify.result import Frame, Unified
@@ -51,6 +51,7 @@ def unify(
     Raises:
         ConfigError: the configuration does not fit the data.
         SourceError: a source is no frame and no readable file.
+        NoDataError: every source is empty.
         DataError: no source identifies a customer, or a sum exceeds 38 digits.
     """
     config = config or Config()
@@ -69,6 +70,8 @@ def unify(
         with stage_of("read", "Read sources"):
             given = _as_sources(sources)
             staged = {name: _read(engine, i, name, source) for i, (name, source) in enumerate(given.items())}
+            if not any(one.rows for one in staged.values()):
+                raise NoDataError(f"Every source is empty: {', '.join(staged)}.")
         with stage_of("detect", "Detect columns"):
             plan = detect(engine, staged, given, config)
             _log_plan(plan)

@@ -33,7 +33,10 @@ class NodeKeys:
 
     def key(self, identifier_type: str, value: str) -> str:
         """The SQL expression of a value's key, NULL for NULL."""
-        hashed = f"hash({value}, {literal(identifier_type)}, {self.salt})"
+        # The salt goes into the text: DuckDB hashes arguments one by one and then combines the hashes, so
+        # that values with one hash would keep one beside any further argument.
+        salted = f"{value} || {literal(f' {self.salt}')}" if self.salt else value
+        hashed = f"hash({salted}, {literal(identifier_type)})"
         if self.bits < 64:
             hashed = f"({hashed} & {(1 << self.bits) - 1}::UBIGINT)"
         return f"CASE WHEN {value} IS NOT NULL THEN {hashed} END"

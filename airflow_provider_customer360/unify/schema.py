@@ -54,6 +54,7 @@ class ColumnPlan:
         reason: why, in words that a data engineer understands.
         output: the identifier type, or the profile column that a metric or attribute feeds.
         aggregate: how a metric is aggregated (``sum``, ``mean``, ``min``, ``max``).
+        empty: no value is known, so the type says nothing.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ColumnPlan:
     reason: str
     output: str | None = None
     aggregate: str | None = None
+    empty: bool = False
 
 
 @dataclass(frozen=True)

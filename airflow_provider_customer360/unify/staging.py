@@ -101,14 +101,20 @@ def stage(connection: duckdb.DuckDBPyConnection, relation: str, data: Any) -> St
             target.append(table)
         return target.staged()
     except duckdb.Error as error:
-        # DuckDB's messages quote lines and values.
-        line = re.search(r"[Ll]ine:? (\d+)", str(error))
-        what = f"the files of {os.fspath(data)!r}" if isinstance(data, (str, os.PathLike)) else "the data"
-        raise SourceError(
-            f"DuckDB cannot read {what}: {type(error).__name__}"
-            + (f" near line {line[1]}" if line and "CSV" in str(error) else "")
-            + ". Check that they are complete, in UTF-8 and of the format that their ending says."
-        ) from None
+        raise _unreadable(data, error) from None
+
+
+def _unreadable(data: Any, error: duckdb.Error) -> SourceError:
+    """DuckDB's failure without its message, which quotes lines and values."""
+    kind = type(error).__name__
+    if not isinstance(data, (str, os.PathLike)):
+        return SourceError(f"DuckDB cannot hold the data: {kind}. Is there enough memory and disk for it?")
+    line = re.search(r"CSV Error on Line: (\d+)", str(error))
+    where = f" near line {line[1]}" if line else ""
+    return SourceError(
+        f"DuckDB cannot read the files of {os.fspath(data)!r}: {kind}{where}. "
+        "Check that they are complete, in UTF-8 and of the format that their ending says."
+    )
 
 
 def _stage_frame(connection: duckdb.DuckDBPyConnection, relation: str, table: pa.Table) -> Staged:

@@ -87,9 +87,9 @@ def standardised(identifier_type: str, column: str, duckdb_type: str) -> str:
         return _email(raw)
     if identifier_type == "phone":
         return _phone(raw)
-    # Runs of one character ("---", "xxx", "0000") fill a mandatory field; a run of other digits
+    # Runs of one character ("---", "xxx", "000-0000") fill a mandatory field; a run of other digits
     # (customer 777) or a single character is somebody's number.
-    runs = f"regexp_full_match({raw}, '0{{2,}}|x{{2,}}|X{{2,}}|[^\\p{{L}}\\p{{N}}]+')"
+    runs = f"regexp_full_match({raw}, '[0[:punct:][:space:]]{{2,}}|x{{2,}}|X{{2,}}|[^\\p{{L}}\\p{{N}}]+')"
     return f"CASE WHEN lower({raw}) IN ({_listed(PLACEHOLDERS)}) OR {runs} THEN NULL ELSE {raw} END"
 
 

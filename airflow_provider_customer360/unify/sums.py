@@ -31,6 +31,8 @@ _Columns = Sequence[tuple[SourcePlan, ColumnPlan]]
 
 def number(column: ColumnPlan) -> str:
     """A metric column as a finite number or NULL: NaN, infinities and unreadable text count as nothing."""
+    if column.empty:
+        return "NULL::BIGINT"
     if column.type == "VARCHAR":
         return _finite(f"TRY_CAST(trim({column.internal}) AS DOUBLE)")
     if column.type == "BOOLEAN":
@@ -51,10 +53,11 @@ def as_metric(engine: Engine, name: str, aggregate: str, columns: _Columns) -> t
                 f"Column {column.name!r} of source {source.name!r} is stated as a metric but holds "
                 f"{column.type.lower()} values; state a numeric column."
             )
+    columns = [(source, column) for source, column in columns if not column.empty]
     kinds = {_kind(column.type) for _, column in columns}
     if "float" in kinds:
         return _floating(engine, name, aggregate, columns)
-    scale = max(_decimal_scale(column.type) for _, column in columns)
+    scale = max((_decimal_scale(column.type) for _, column in columns), default=0)
     if "decimal" in kinds:
         _check_digits(engine, name, columns, scale)
     return Metric(name, aggregate, "decimal" if scale else "integer", scale=scale), 0

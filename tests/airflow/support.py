@@ -186,7 +186,7 @@ def _remember(ran: Ran, context: Any) -> None:
 def _recorded(record: Callable[[Line], None]) -> Iterator[None]:
     """Give every log record of any level, of structlog (Airflow's own and operators') and of logging."""
 
-    def processor(_: Any, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    def processor(logger: Any, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
         error = event.get("exc_info")
         text = str(event.get("event"))
         if isinstance(error, BaseException):
@@ -194,8 +194,7 @@ def _recorded(record: Callable[[Line], None]) -> Iterator[None]:
         elif error:
             text += "\n" + traceback.format_exc()
         rest = {key: value for key, value in event.items() if key not in ("event", "exc_info")}
-        name = str(event.get("logger_name") or event.get("logger") or "")
-        record(Line(name, method, f"{text} {rest}" if rest.keys() - {"logger_name"} else text))
+        record(Line(str(getattr(logger, "name", "")), method, f"{text} {rest}" if rest else text))
         if method == "debug":
             raise structlog.DropEvent  # recorded, but not printed
         return event

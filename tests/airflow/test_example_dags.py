@@ -171,6 +171,18 @@ def airflow(*command: str, environment: dict[str, str], log: Path) -> Iterator[N
                 process.wait()
 
 
+def wait_for_listener(port: int) -> None:
+    """A task that starts before the API server answers would fail."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "the API server did not start"
+            time.sleep(0.2)
+
+
 def task_logs(home: Path) -> str:
     return "\n".join(log.read_text() for log in sorted((home / "logs").rglob("attempt=*.log")))
 
@@ -201,15 +213,18 @@ def test_downstream_of_a_scheduled_run(tmp_path: Path) -> None:
     server = ["api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     with (
         airflow(*server, environment=environment, log=tmp_path / "api-server.log"),
-        airflow("scheduler", "--skip-serve-logs", environment=environment, log=tmp_path / "scheduler.log"),
         closing(sqlite3.connect(f"file:{tmp_path / 'airflow.db'}?mode=ro", uri=True)) as database,
     ):
-        states: dict[str, str] = {}
-        deadline = time.monotonic() + 180
-        while states.get("customer360_downstream") != "success" and time.monotonic() < deadline:
-            assert "failed" not in states.values(), task_logs(tmp_path)
-            time.sleep(0.5)
-            states = dict(database.execute("select dag_id, state from dag_run").fetchall())
+        wait_for_listener(port)
+        with airflow(
+            "scheduler", "--skip-serve-logs", environment=environment, log=tmp_path / "scheduler.log"
+        ):
+            states: dict[str, str] = {}
+            deadline = time.monotonic() + 180
+            while states.get("customer360_downstream") != "success" and time.monotonic() < deadline:
+                assert "failed" not in states.values(), task_logs(tmp_path)
+                time.sleep(0.5)
+                states = dict(database.execute("select dag_id, state from dag_run").fetchall())
         runs = database.execute(
             "select dag_id, run_type, state, logical_date is null from dag_run order by dag_id"
         ).fetchall()

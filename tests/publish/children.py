@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 import pyarrow as pa
-import pyarrow.compute  # noqa: F401  # once for all children
+import pyarrow.compute  # once for all children
 
 from airflow_provider_customer360.publish import publish
 from tests.publish.databases import Database, from_environment, people

@@ -403,6 +403,24 @@ def test_an_iterator_is_pulled_one_frame_at_a_time() -> None:
         assert pulled == list(range(expected + 1))
 
 
+def test_a_record_batch_reader_is_pulled_one_batch_at_a_time() -> None:
+    """Also inside an iterable, a stream is never read ahead as a whole."""
+    pulled = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(1000):
+            pulled.append(number)
+            yield pa.record_batch({"n": [number]})
+
+    schema = pa.schema({"n": pa.int64()})
+    for wrap in (lambda reader: reader, lambda reader: [reader]):
+        pulled.clear()
+        tables = arrow_tables(wrap(pa.RecordBatchReader.from_batches(schema, batches())))
+        for expected in range(3):
+            assert next(tables)["n"].to_pylist() == [expected]
+        assert len(pulled) <= 5
+
+
 def test_neither_pandas_nor_polars_is_imported_for_who_does_not_use_it() -> None:
     """What the module needs of them it takes from the frame that came."""
     code = (
