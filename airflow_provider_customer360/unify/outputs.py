@@ -46,7 +46,8 @@ def name_outputs(engine: Engine, plan: Plan) -> Plan:
 
 def _with_source_names(plan: Plan) -> Plan:
     """Sources whose names differ only in spelling, or are taken, still get columns of their own."""
-    seen = [name.removesuffix("_records") for name in (*RESERVED_COLUMNS, *plan.identifier_types)]
+    fixed = (*RESERVED_COLUMNS, *plan.identifier_types)
+    seen = [name.removesuffix("_records") for name in fixed if name.endswith("_records")]
     sources = []
     for source in plan.sources:
         output = _numbered(source.output, seen)

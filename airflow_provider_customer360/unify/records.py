@@ -23,7 +23,7 @@ from __future__ import annotations
 from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, Plan, Role, SourcePlan
-from airflow_provider_customer360.unify.standardise import parse_phones, standardised
+from airflow_provider_customer360.unify.standardise import parse_phones, standardise
 
 #: The time of a record that has none, so that any known time is later.
 NEVER = "-9223372036854775807"
@@ -90,22 +90,17 @@ def attribute_value(column: ColumnPlan, wanted: str) -> str:
 def _grouped(plan: Plan, source: SourcePlan) -> str:
     identifiers = source.having(Role.IDENTIFIER)
     time = occurred_at(source.event_time) if source.event_time else "NULL::TIMESTAMP"
-    keys = ", ".join(column.internal for column in identifiers)
-    ids = [
-        f"{standardised(column.output or '', column.internal, column.type)} AS id_{j}, "
-        f"{column.internal} IS NOT NULL AS raw_{j}"
-        for j, column in enumerate(identifiers)
-    ]
-    items = [*ids, "* EXCLUDE (" + keys + ")" if keys else "*"]
+    keys = [column.internal for column in identifiers]
     aggregates = ["count(*) AS records", "min(occurred_at) AS first_seen", "max(occurred_at) AS last_seen"]
     aggregates += [*_metrics(plan, source), *_attributes(plan, source)]
-    inner = f"SELECT {', '.join([*([keys] if keys else []), *aggregates])} FROM rows" + (
-        f" GROUP BY {keys}" if keys else " HAVING count(*) > 0"
-    )
-    return (
-        f"WITH rows AS (SELECT *, {time} AS occurred_at FROM {source.relation}) "
-        f"SELECT {', '.join(items)} FROM ({inner})"
-    )
+    grouped = (
+        f"SELECT {', '.join([*keys, *aggregates])} "
+        f"FROM (SELECT *, {time} AS occurred_at FROM {source.relation}) "
+    ) + (f"GROUP BY {', '.join(keys)}" if keys else "HAVING count(*) > 0")
+    raw = [(column.output or "", column.internal, column.type) for column in identifiers]
+    held = [f"{key} IS NOT NULL AS raw_{j}" for j, key in enumerate(keys)]
+    everything = f"* EXCLUDE ({', '.join(keys)})" if keys else "*"
+    return f"SELECT {', '.join([everything, *held])} FROM ({standardise(grouped, raw)})"
 
 
 def _metrics(plan: Plan, source: SourcePlan) -> list[str]:

@@ -6,7 +6,7 @@ expressions are applied to distinct combinations of raw values, never row by row
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.engine import Engine, literal
@@ -47,9 +47,8 @@ PLACEHOLDERS = (
 _NOBODYS_MAILBOXES = ("noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "noemail", "test")
 _PLACEHOLDER_PHONES = ("0123456789", "1234567890", "123456789", "12345678", "1234567")
 
-# Unicode's invisible neighbours of a pasted value, besides plain white space.
-_WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(8203) || chr(65279)"
-
+# White space and Unicode's invisible neighbours of a pasted value.
+_SPACES = r"[\s\x{a0}\x{200b}\x{feff}]+"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
 _PHONE_CHARACTERS = r"^[+(]{0,2}[0-9][-+0-9 ().\/\x{a0}\x{2010}-\x{2015}]*( ?(x|ext\.?|#) ?[0-9]{1,6})?$"
 _EXTENSION = r" ?(x|ext\.?|#) ?[0-9]{1,6}$"
@@ -59,6 +58,52 @@ _PLAIN_E164 = (
     r"^\+(1[2-9][0-9]{9}|31[1-9][0-9]{8}|33[1-9][0-9]{8}|34[6-9][0-9]{8}|44[1-9][0-9]{9}|49[1-9][0-9]{8,10}"
     r"|61[23478][0-9]{8}|81[1-9][0-9]{8,9}|91[6-9][0-9]{9})$"
 )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(literal(value) for value in values)
+
+
+def _braced(pattern: str) -> str:
+    """A pattern whose braces survive `str.format`."""
+    return pattern.replace("{", "{{").replace("}", "}}")
+
+
+# What a type's rule is made of: named intermediate values, each from those before it, and the outcome.
+# `{t}` is the value as text. NULL means that it identifies nobody.
+_Rule = tuple[dict[str, str], str]
+_RULES: dict[str, _Rule] = {
+    # Runs of one character fill a mandatory field ("---", "xxx", "000-0000"); a run of other digits
+    # (customer 777) or a single character is somebody's number.
+    "id": (
+        {},
+        f"CASE WHEN lower({{t}}) IN ({_listed(PLACEHOLDERS)}) OR regexp_full_match({{t}}, "
+        "'[0[:punct:][:space:]]{{2,}}|x{{2,}}|X{{2,}}|[^\\p{{L}}\\p{{N}}]+') THEN NULL ELSE {t} END",
+    ),
+    # none@none.com is nobody, none@example.com may be Mr None.
+    "email": (
+        {
+            "value": "lower({t})",
+            "mailbox": "split_part({value}, '@', 1)",
+            "domain": "split_part(split_part({value}, '@', 2), '.', 1)",
+        },
+        f"CASE WHEN {{mailbox}} IN ({_listed(_NOBODYS_MAILBOXES)}) "
+        f"OR ({{mailbox}} = {{domain}} AND {{mailbox}} IN ({_listed(PLACEHOLDERS)})) "
+        f"OR NOT regexp_matches({{value}}, '{_EMAIL}') THEN NULL ELSE {{value}} END",
+    ),
+    # "+44 (0)20 ..." means "+44 20 ..." from abroad.
+    "phone": (
+        {
+            "bare": f"replace(regexp_replace(lower({{t}}), '{_braced(_EXTENSION)}', ''), '(0)', '')",
+            "digits": "regexp_replace({bare}, '[^0-9]', '', 'g')",
+        },
+        f"CASE WHEN NOT regexp_matches(lower({{t}}), '{_braced(_PHONE_CHARACTERS)}') "
+        f"OR length({{digits}}) NOT BETWEEN 7 AND 17 OR {{digits}} IN ({_listed(_PLACEHOLDER_PHONES)}) "
+        "OR replace({digits}, {digits}[1], '') = '' THEN NULL "
+        "WHEN starts_with({bare}, '+') OR starts_with({bare}, '(+') OR starts_with({digits}, '00') "
+        "THEN '+' || ltrim({digits}, '0') ELSE {digits} END",
+    ),
+}
 
 
 def text(column: str, duckdb_type: str) -> str:
@@ -72,7 +117,7 @@ def text(column: str, duckdb_type: str) -> str:
         )
     if duckdb_type == "BIGINT":
         return f"{column}::VARCHAR"
-    trimmed = f"nfc_normalize(trim({column}::VARCHAR, {_WHITE_SPACE}))"
+    trimmed = f"nfc_normalize(regexp_replace({column}::VARCHAR, '^{_SPACES}|{_SPACES}$', '', 'g'))"
     return f"regexp_replace({trimmed}, '^([-+]?[0-9]+)\\.0+$', '\\1')"
 
 
@@ -82,15 +127,43 @@ def standardised(identifier_type: str, column: str, duckdb_type: str) -> str:
     E-mails are lower-cased; ids keep their case and their leading zeros. Phones come out as digits
     with a leading ``+`` where they were written internationally; `parse_phones` makes those E.164.
     """
-    raw = text(column, duckdb_type)
-    if identifier_type == "email":
-        return _email(raw)
-    if identifier_type == "phone":
-        return _phone(raw)
-    # Runs of one character ("---", "xxx", "000-0000") fill a mandatory field; a run of other digits
-    # (customer 777) or a single character is somebody's number.
-    runs = f"regexp_full_match({raw}, '[0[:punct:][:space:]]{{2,}}|x{{2,}}|X{{2,}}|[^\\p{{L}}\\p{{N}}]+')"
-    return f"CASE WHEN lower({raw}) IN ({_listed(PLACEHOLDERS)}) OR {runs} THEN NULL ELSE {raw} END"
+    intermediates, outcome = _rule(identifier_type)
+    values = {"t": text(column, duckdb_type)}
+    for name, expression in intermediates.items():
+        values[name] = expression.format(**values)
+    return outcome.format(**values)
+
+
+def standardise(base: str, columns: Sequence[tuple[str, str, str]]) -> str:
+    """A query for all columns of another one and, for each (type, column, DuckDB type), ``id_<j>``.
+
+    Says the same as `standardised`, in nested queries: DuckDB computes an intermediate value once
+    there, and anew for each mention in one expression.
+    """
+    query, hidden = f"({base})", []
+    values: list[dict[str, str]] = [{} for _ in columns]
+    rules = [_rule(identifier_type) for identifier_type, _, _ in columns]
+    depth = max((len(intermediates) for intermediates, _ in rules), default=0)
+    for level in range(depth + 1):
+        items = []
+        for j, ((_, column, duckdb_type), (intermediates, _)) in enumerate(zip(columns, rules, strict=True)):
+            if level > len(intermediates):
+                continue
+            name, expression = "t", text(column, duckdb_type)
+            if level:
+                name, template = list(intermediates.items())[level - 1]
+                expression = template.format(**values[j])
+            values[j][name] = f"std_{name}_{j}"
+            items.append(f"{expression} AS {values[j][name]}")
+            hidden.append(values[j][name])
+        query = f"(SELECT {', '.join(['*', *items])} FROM {query})"
+    outcomes = [f"{outcome.format(**values[j])} AS id_{j}" for j, (_, outcome) in enumerate(rules)]
+    everything = f"* EXCLUDE ({', '.join(hidden)})" if hidden else "*"
+    return f"SELECT {', '.join([everything, *outcomes])} FROM {query}"
+
+
+def _rule(identifier_type: str) -> _Rule:
+    return _RULES.get(identifier_type, _RULES["id"])
 
 
 def digest(identifier_type: str, value: str) -> str:
@@ -123,30 +196,6 @@ def parse_phones(engine: Engine, tables: Iterable[tuple[str, str]]) -> None:
     engine.drop(["phones"])
 
 
-def _email(raw: str) -> str:
-    value = f"lower({raw})"
-    mailbox, domain = f"split_part({value}, '@', 1)", f"split_part(split_part({value}, '@', 2), '.', 1)"
-    # none@none.com is nobody, none@example.com may be Mr None.
-    twice = f"({mailbox} = {domain} AND {mailbox} IN ({_listed(PLACEHOLDERS)}))"
-    return (
-        f"CASE WHEN NOT regexp_matches({value}, '{_EMAIL}') OR {twice} "
-        f"OR {mailbox} IN ({_listed(_NOBODYS_MAILBOXES)}) THEN NULL ELSE {value} END"
-    )
-
-
-def _phone(raw: str) -> str:
-    # "+44 (0)20 ..." means "+44 20 ..." from abroad.
-    bare = f"replace(regexp_replace(lower({raw}), '{_EXTENSION}', ''), '(0)', '')"
-    digits = f"regexp_replace({bare}, '[^0-9]', '', 'g')"
-    international = f"(starts_with({bare}, '+') OR starts_with({bare}, '(+') OR starts_with({digits}, '00'))"
-    subscriber = f"CASE WHEN {international} THEN '+' || ltrim({digits}, '0') ELSE {digits} END"
-    return (
-        f"CASE WHEN NOT regexp_matches(lower({raw}), '{_PHONE_CHARACTERS}') "
-        f"OR length({digits}) NOT BETWEEN 7 AND 17 OR {digits} IN ({_listed(_PLACEHOLDER_PHONES)}) "
-        f"OR replace({digits}, {digits}[1], '') = '' THEN NULL ELSE {subscriber} END"
-    )
-
-
 def _parsed(batch: pa.RecordBatch) -> pa.Table:
     import phonenumbers
     import pyarrow as pa
@@ -161,7 +210,3 @@ def _parsed(batch: pa.RecordBatch) -> pa.Table:
             continue
         parsed.append(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
     return pa.table({"raw": pa.array(raw, pa.string()), "e164": pa.array(parsed, pa.string())})
-
-
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(literal(value) for value in values)

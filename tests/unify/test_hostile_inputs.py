@@ -379,7 +379,7 @@ EXPRESSIONS: dict[str, Any] = {
     "$1": ConfigError("one SQL expression"),
     "profiles": ConfigError("no profile column"),
     "no_such_function(amount)": ConfigError("no_such_function"),
-    "random()": ConfigError("random"),
+    "random()": ConfigError("rerun"),
     "now()": ConfigError("as_of"),
     "current_date": ConfigError("as_of"),
     "amount // 0": DataError("nullif"),
