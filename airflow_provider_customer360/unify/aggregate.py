@@ -1,10 +1,8 @@
 """Stage 5: records and customers to profiles.
 
-Each source is first brought to one row per customer, then the sources are put together: what arrives
-at the last grouping is small, and ``data_sources`` is the number of rows that a customer has there.
-
-Table ``totals``, one row per customer and one (``customer`` NULL) for the unidentified records of each
-source: the columns of ``records_<i>`` without identifiers. Table ``profiles``: the published columns.
+Table ``totals``: one row per customer, and one (``customer`` NULL) for the unidentified records; the
+columns of ``records_<i>`` without identifiers, ``sources`` (a bit per source) and ``s_<i>`` (records of
+source *i*). Table ``profiles``: the published columns.
 """
 
 from __future__ import annotations
@@ -15,21 +13,16 @@ from airflow_provider_customer360.unify import records, sums
 from airflow_provider_customer360.unify.engine import Engine, literal, quoted
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.resolve import NodeKeys
-from airflow_provider_customer360.unify.schema import Metric, Plan, SourcePlan
+from airflow_provider_customer360.unify.schema import Metric, Plan, Role, SourcePlan
 
 
 def aggregate(engine: Engine, plan: Plan, keys: NodeKeys, as_of: datetime, active_within: timedelta) -> None:
-    """Make ``per_source``, ``totals`` and ``profiles``.
+    """Make ``totals`` and ``profiles``.
 
     Raises:
         DataError: a record was lost or counted twice, which would be a defect of this package.
     """
-    parts = [_per_source(plan, keys, index, source) for index, source in enumerate(plan.sources)]
-    engine.run(
-        f"CREATE OR REPLACE TABLE per_source AS {' UNION ALL BY NAME '.join(parts)}",
-        doing="adding up records by customer",
-    )
-    engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan)}", doing="adding up sources")
+    engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan, keys)}", doing="adding up records")
     engine.run(
         f"CREATE OR REPLACE TABLE profiles AS {_profiles(engine, plan, as_of, active_within)}",
         doing="putting profiles together",
@@ -37,29 +30,11 @@ def aggregate(engine: Engine, plan: Plan, keys: NodeKeys, as_of: datetime, activ
     _check_conservation(engine, plan)
 
 
-def _per_source(plan: Plan, keys: NodeKeys, index: int, source: SourcePlan) -> str:
-    fed = {column.output for column in source.columns}
-    items = [
-        "identities.customer AS customer",
-        f"{index}::INTEGER AS source",
-        "sum(records.records)::BIGINT AS records",
-        f"sum(records.records)::BIGINT AS s_{index}",
-        "min(records.first_seen) AS first_seen",
-        "max(records.last_seen) AS last_seen",
-        *(item for k, metric in enumerate(plan.metrics) if metric.name in fed for item in _merge(k, metric)),
-        *(f"max(a_{k}) AS a_{k}" for k, attribute in enumerate(plan.attributes) if attribute.name in fed),
-    ]
-    return (
-        f"SELECT {', '.join(items)} "
-        f"FROM (SELECT *, {keys.first(source)} AS node FROM {records.table(index)}) AS records "
-        "LEFT JOIN identities ON identities.node = records.node GROUP BY identities.customer"
-    )
-
-
-def _totals(plan: Plan) -> str:
+def _totals(plan: Plan, keys: NodeKeys) -> str:
+    customer_records = (_customer_records(plan, keys, i, source) for i, source in enumerate(plan.sources))
     items = [
         "customer",
-        "count(*)::BIGINT AS data_sources",
+        "bit_or(source) AS sources",
         "sum(records)::BIGINT AS total_records",
         "min(first_seen) AS first_seen",
         "max(last_seen) AS last_seen",
@@ -67,7 +42,20 @@ def _totals(plan: Plan) -> str:
         *(item for k, metric in enumerate(plan.metrics) for item in _merge(k, metric)),
         *(f"max(a_{k}) AS a_{k}" for k in range(len(plan.attributes))),
     ]
-    return f"SELECT {', '.join(items)} FROM per_source GROUP BY customer"
+    return (
+        f"SELECT {', '.join(items)} FROM ({' UNION ALL BY NAME '.join(customer_records)}) GROUP BY customer"
+    )
+
+
+def _customer_records(plan: Plan, keys: NodeKeys, index: int, source: SourcePlan) -> str:
+    """The records of one source with their customer instead of their identifiers."""
+    hidden = [f"{prefix}_{j}" for j in range(len(source.having(Role.IDENTIFIER))) for prefix in ("id", "raw")]
+    everything = f"r.* EXCLUDE ({', '.join(hidden)})" if hidden else "r.*"
+    return (
+        f"SELECT i.customer, {everything}, records AS s_{index}, {records.source_bit(plan, index)} AS source "
+        f"FROM {records.table(index)} AS r "
+        f"LEFT JOIN (SELECT node, customer FROM identities) AS i ON i.node = {keys.first(source)}"
+    )
 
 
 def _merge(k: int, metric: Metric) -> list[str]:
@@ -88,7 +76,7 @@ def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
         *(_final(engine, k, metric) for k, metric in enumerate(plan.metrics)),
         *(f"s_{index} AS {quoted(source.output + '_records')}" for index, source in enumerate(plan.sources)),
         "total_records",
-        "data_sources",
+        "bit_count(sources)::BIGINT AS data_sources",
         "first_seen AT TIME ZONE 'UTC' AS first_seen",
         "last_seen AT TIME ZONE 'UTC' AS last_seen",
         f"{active} AS is_active",
@@ -127,7 +115,7 @@ def _final(engine: Engine, k: int, metric: Metric) -> str:
 def _check_conservation(engine: Engine, plan: Plan) -> None:
     """Every source row is in exactly one profile or among the unidentified."""
     (in_profiles,) = engine.row("SELECT coalesce(sum(total_records), 0) FROM profiles")
-    (unidentified,) = engine.row("SELECT coalesce(sum(records), 0) FROM per_source WHERE customer IS NULL")
+    (unidentified,) = engine.row("SELECT coalesce(sum(total_records), 0) FROM totals WHERE customer IS NULL")
     rows = sum(source.rows for source in plan.sources)
     if in_profiles + unidentified != rows:
         raise DataError(

@@ -51,6 +51,13 @@ def table(index: int) -> str:
     return f"records_{index}"
 
 
+def source_bit(plan: Plan, index: int) -> str:
+    """A bit string with the bit of one source set; their union's count is the number of sources."""
+    bits = ["0"] * len(plan.sources)
+    bits[index] = "1"
+    return f"'{''.join(bits)}'::BIT"
+
+
 def part_columns(k: int, metric: Metric) -> list[str]:
     """The columns of metric *k*, in every table from here to the profiles."""
     return [f"m_{k}_{p}" for p in range(sums.parts(metric))]

@@ -3,8 +3,8 @@
 Records that share any identifier are one customer, through any chain: the customers are the connected
 components of the graph whose nodes are identifiers and whose links join identifiers seen on one
 record. A node's key is a 64-bit hash of its type and value, computed where it is needed, so that no
-text is joined. Two values with one hash would merge strangers; every value is there when identities
-are grouped, so that is seen, and everything is done again with another salt.
+text is joined. Two values with one hash would merge strangers; identities are grouped by the values
+themselves, so that is seen, and everything is done again with another salt.
 
 Tables: ``identities`` (``node``, ``identifier_type``, ``identifier_value``, ``first_seen``,
 ``last_seen``, ``records``, ``data_sources``, ``customer``), one row per identifier; ``customers``
@@ -72,33 +72,34 @@ def resolve(engine: Engine, plan: Plan, keys: NodeKeys | None = None) -> NodeKey
 
 
 def _find_identities(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
-    """Group identifiers by key; False when two different identifiers share one."""
-    per_source = []
+    """Group identifiers by type and value; False when two of them share a key."""
+    held = []
     for index, source in enumerate(plan.sources):
-        numbers = _type_numbers(plan, source)
-        for j, (key, number) in enumerate(zip(keys.of(source), numbers, strict=True)):
+        columns = source.having(Role.IDENTIFIER)
+        for j, column in enumerate(columns):
             # A value that stands in two columns of one record (billing and contact e-mail) counts once.
-            again = [f"AND id_{j} IS DISTINCT FROM id_{i}" for i in range(j) if numbers[i] == number]
-            per_source.append(
-                f"SELECT {key} AS node, {number}::SMALLINT AS t, id_{j} AS v, first_seen, last_seen, "
-                f"records, {index} AS source FROM {records.table(index)} "
-                f"WHERE id_{j} IS NOT NULL {' '.join(again)}"
+            again = [i for i in range(j) if columns[i].output == column.output]
+            held.append(
+                f"SELECT {plan.identifier_types.index(column.output or '')}::SMALLINT AS t, id_{j} AS v, "
+                f"first_seen, last_seen, records, {records.source_bit(plan, index)} AS sources "
+                f"FROM {records.table(index)} WHERE id_{j} IS NOT NULL"
+                + "".join(f" AND id_{j} IS DISTINCT FROM id_{i}" for i in again)
             )
+    node_of = [f"WHEN {t} THEN {keys.key(name, 'v')}" for t, name in enumerate(plan.identifier_types)]
     engine.run(
-        "CREATE OR REPLACE TABLE nodes AS SELECT node, min(t) AS t, min(v) AS v, "
-        "min(t) <> max(t) OR min(v) <> max(v) AS collided, min(first_seen) AS first_seen, "
-        "max(last_seen) AS last_seen, sum(records)::BIGINT AS records, "
-        f"count(DISTINCT source) AS data_sources FROM ({' UNION ALL '.join(per_source)}) GROUP BY node",
+        f"CREATE OR REPLACE TABLE nodes AS SELECT CASE t {' '.join(node_of)} END AS node, t, v, "
+        "min(first_seen) AS first_seen, max(last_seen) AS last_seen, sum(records)::BIGINT AS records, "
+        f"bit_count(bit_or(sources))::BIGINT AS data_sources FROM ({' UNION ALL '.join(held)}) GROUP BY t, v",
         doing="collecting identifiers",
     )
-    found, collisions = engine.row("SELECT count(*), count(*) FILTER (collided) FROM nodes")
+    found, different = engine.row("SELECT count(*), count(DISTINCT node) FROM nodes")
     if not found:
         rows = sum(source.rows for source in plan.sources)
         raise DataError(
             f"None of {rows:,} records has a usable identifier: every value of "
             f"{', '.join(plan.identifier_types)} is missing or a placeholder such as 'n/a'."
         )
-    return not collisions
+    return bool(found == different)
 
 
 def _links(plan: Plan, keys: NodeKeys) -> str | None:
@@ -178,7 +179,3 @@ def _customer_id(plan: Plan) -> str:
             named = f"CASE WHEN {taken} THEN {named} ELSE {value} END"
         cases.append(f"WHEN {number} THEN {named}")
     return f"CASE best.t {' '.join(cases)} END" if cases else "NULL::VARCHAR"
-
-
-def _type_numbers(plan: Plan, source: SourcePlan) -> list[int]:
-    return [plan.identifier_types.index(column.output or "") for column in source.having(Role.IDENTIFIER)]

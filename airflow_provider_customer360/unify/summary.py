@@ -82,21 +82,18 @@ def _markdown(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
-    found = {
-        index: counts
-        for index, *counts in engine.rows(
-            "SELECT source, coalesce(sum(records) FILTER (customer IS NOT NULL), 0)::BIGINT, "
-            "count(customer), "
-            "count(*) FILTER (customer IN (SELECT customer FROM totals WHERE data_sources > 1)) "
-            "FROM per_source GROUP BY source"
-        )
-    }
     summary = {}
     for index, source in enumerate(plan.sources):
-        identified, customers, shared = found.get(index, (0, 0, 0))
+        customers, shared = engine.row(
+            "SELECT count(*), count(*) FILTER (bit_count(sources) > 1) FROM totals "
+            f"WHERE customer IS NOT NULL AND get_bit(sources, {index}) = 1"
+        )
+        (unidentified,) = engine.row(
+            f"SELECT coalesce(sum(s_{index}), 0)::BIGINT FROM totals WHERE customer IS NULL"
+        )
         summary[source.name] = {
             "records": source.rows,
-            "identified": identified,
+            "identified": source.rows - unidentified,
             "customers": customers,
             "match_rate": _ratio(shared, customers),
         }

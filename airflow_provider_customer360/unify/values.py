@@ -12,7 +12,7 @@ from airflow_provider_customer360.unify.standardise import standardised, text
 
 #: Sources up to this many rows are looked at whole; of larger ones, a sample of about this size that is
 #: the same in every run.
-SAMPLE_ROWS = 100_000
+SAMPLE_ROWS = 20_000
 _MOST = 0.5
 _NEARLY_ALL = 0.9
 

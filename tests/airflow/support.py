@@ -86,6 +86,7 @@ def run_dag(
     default_args: Mapping[str, Any] | None = None,
     searchpath: Path | None = None,
     times: int = 1,
+    on_line: Callable[[Line], None] = lambda line: None,
     **test_arguments: Any,
 ) -> list[Ran]:
     """Run a DAG with the tasks that `build` creates, as often as wanted.
@@ -95,6 +96,7 @@ def run_dag(
     Args:
         default_args: for all tasks.
         searchpath: the folder of template files.
+        on_line: called with each log record at the moment it is made.
         test_arguments: of `DAG.test()`.
     """
     from airflow.sdk import DAG
@@ -121,8 +123,12 @@ def run_dag(
             build()
         return dag
 
+    def record(line: Line) -> None:
+        ran.lines[current[-1]].append(line)
+        on_line(line)
+
     results = []
-    with _dag_file(home, dag_id, built), _recorded(lambda line: ran.lines[current[-1]].append(line)):
+    with _dag_file(home, dag_id, built), _recorded(record):
         dag = _parsed(home, dag_id)
         for _ in range(times):
             run = dag.test(**({"logical_date": DAY} | test_arguments))

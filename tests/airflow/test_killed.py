@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,37 +17,179 @@ import pandas as pd
 import psycopg
 import pytest
 
-from tests.airflow.support import run_dag
+from tests.airflow.support import Line, run_dag
 
 if TYPE_CHECKING:
     from tests.conftest import Postgres
 
-TABLE = "killed_customers"
+CUSTOMERS = 60_000
 
-#: A process of its own that does the operator's work without a DAG, because Airflow takes longer to start
-#: than the work takes.
-CHILD = """
-import sys
+#: Does the operator's work in a process of its own, forked from one that has imported everything. There is
+#: no DAG run around it, because Airflow takes longer to start than the work takes.
+WORKER = """
+import os, sys
 from types import SimpleNamespace
 
-import pandas as pd
-import pendulum
+import duckdb, pendulum, pyarrow.parquet
+import airflow.providers.postgres.hooks.postgres
+from airflow_provider_customer360 import Customer360Operator, extract, publish, sql_source, target
+from airflow_provider_customer360.unify import pipeline
 
-from airflow_provider_customer360 import Customer360Operator
-
-task = Customer360Operator(
-    task_id="unify",
-    asset_name="killed_customers",
-    target_conn_id="pg",
-    sources={"orders": {"path": sys.argv[1]}},
-)
-context = {
-    "dag_run": SimpleNamespace(run_after=pendulum.datetime(2026, 1, 31)),
-    "data_interval_end": None,
-    "outlet_events": {task.outlets[0]: SimpleNamespace(extra={})},
-}
-print("ready", flush=True)
-sys.stdin.readline()
-task.execute.__wrapped__(task, context) if hasattr(task.execute, "__wrapped__") else task.execute(context)
-print("done", flush=True)
+for path in sys.stdin:
+    if pid := os.fork():
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        continue
+    task = Customer360Operator(
+        task_id="unify", asset_name="killed", target_conn_id="pg", sources={"orders": {"path": path.strip()}}
+    )
+    context = {
+        "dag_run": SimpleNamespace(run_after=pendulum.datetime(2026, 1, 31)),
+        "outlet_events": {task.outlets[0]: SimpleNamespace(extra={})},
+    }
+    Customer360Operator.execute.__wrapped__(task, context)
+    os._exit(0)
 """
+
+
+@contextmanager
+def worker(log: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """The process that runs the operator once for each path that it is given."""
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            env=os.environ | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL"} | environment,
+            cwd=Path(__file__).parents[2],
+            text=True,
+        ) as process,
+    ):
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[Path, Path]:
+    """Yesterday's data and today's: other amounts, some customers gone and some new."""
+    paths = (tmp_path / "old.parquet", tmp_path / "new.parquet")
+    for day, path in enumerate(paths):
+        numbers = range(day * 5000, day * 5000 + CUSTOMERS)
+        emails = [f"user{number}@x.example" for number in numbers]
+        pd.DataFrame({"email": emails, "amount": [number + day for number in numbers]}).to_parquet(path)
+    return paths
+
+
+def test_killed_at_any_moment(postgres: Postgres, data: tuple[Path, Path], tmp_path: Path, airflow_db: None) -> None:
+    """SIGKILL while loading, while merging or whenever: the old table stays whole, nothing else does."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    moments = random.Random(seed)
+    old, new = data
+    with (
+        psycopg.connect(postgres.dsn, autocommit=True) as connection,
+        worker(tmp_path / "log", AIRFLOW_CONN_PG=postgres.airflow_uri) as process,
+    ):
+        connection.execute("drop table if exists killed")
+
+        def start(path: Path) -> int:
+            process.stdin.write(f"{path}\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        def ended() -> int:
+            return int(process.stdout.readline())
+
+        def table() -> Any:
+            query = "select count(*), sum(amount), min(email), max(email) from killed"
+            return connection.execute(query).fetchone()
+
+        def wait_for(statement: str) -> None:
+            deadline = time.monotonic() + 60
+            query = "select 1 from pg_stat_activity where state = 'active' and query ~ %s and pid <> pg_backend_pid()"
+            while not connection.execute(query, (f"^{statement}",)).fetchall():
+                assert time.monotonic() < deadline, (statement, (tmp_path / "log").read_text())
+
+        def others() -> int:
+            query = "select count(*) from pg_stat_activity where backend_type = 'client backend'"
+            return connection.execute(query).fetchone()[0] - 1
+
+        start(old)
+        assert ended() == 0, (tmp_path / "log").read_text()
+        before = table()
+        started = time.monotonic()
+        start(old)
+        assert ended() == 0
+        seconds = time.monotonic() - started
+        for moment in ("COPY", "DELETE", "UPDATE", "INSERT", *(moments.uniform(0, seconds) for _ in range(3))):
+            child = start(new)
+            wait_for(moment) if isinstance(moment, str) else time.sleep(moment)
+            os.kill(child, signal.SIGKILL)
+            assert ended() == -signal.SIGKILL, moment
+            deadline = time.monotonic() + 30
+            while others() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert table() == before, moment
+            names = connection.execute("select relname from pg_class where relname like '%staging%'").fetchall()
+            assert names == [], moment
+        start(new)
+        assert ended() == 0
+        assert table() == (CUSTOMERS, sum(range(5001, CUSTOMERS + 5001)), "user10000@x.example", "user9999@x.example")
+
+
+def test_on_kill(postgres: Postgres, airflow_db: None, airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When Airflow ends a task, it stops before the next stage, before the commit at the latest; then a rerun."""
+    from airflow.sdk import task
+
+    from airflow_provider_customer360 import Customer360Operator
+
+    monkeypatch.setenv("AIRFLOW_CONN_PG", postgres.airflow_uri)
+    stages = ("Read sources", "Detect columns", "Resolve identities", "Build profiles", "Publish")
+    tables = {f"stopped_{number}": stage for number, stage in enumerate(stages)}
+    running: list[str] = []
+
+    def terminate(line: Line) -> None:
+        """As Airflow's supervisor does it, the first time that the stage is reached."""
+        if line.text == f"::group::{tables.get(running[-1] if running else '')}":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def build() -> None:
+        @task(show_return_value_in_logs=False)
+        def sales() -> pd.DataFrame:
+            return pd.DataFrame({"customer_id": ["c1"], "amount": [5]})
+
+        frame = sales()
+        for name in tables:
+            Customer360Operator(
+                task_id=name,
+                asset_name=name,
+                target_conn_id="pg",
+                sources={"sales": frame},
+                pre_execute=lambda context: running.append(context["ti"].task_id),
+            )
+
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+        for name in tables:
+            connection.execute(f"drop table if exists {name}")
+            connection.execute(f"create table {name} (customer_id text primary key, amount bigint)")
+            connection.execute(f"insert into {name} values ('live', 1)")
+
+        def content(name: str) -> list[tuple[Any, ...]]:
+            return connection.execute(f"select customer_id, amount from {name}").fetchall()
+
+        [ran] = run_dag(airflow_home, build, on_line=terminate)
+        for name, stage in tables.items():
+            assert ran.states[name] == "failed", stage
+            assert "killed before it published" in ran.message(name)
+            assert content(name) == [("live", 1)]
+            reached = [line.removeprefix("::group::") for line in ran.log(name) if line.startswith("::group::")]
+            assert reached[-1] == stage
+            assert ran.log(name).count("::endgroup::") == len(reached)
+        assert ran.extras == {}
+        [again] = run_dag(airflow_home, build)
+        for name in tables:
+            assert again.states[name] == "success"
+            assert content(name) == [("c1", 5)]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -106,7 +107,7 @@ def truth(sources: Mapping[str, Declared], as_of: datetime, active_within: timed
             raw = [(kind, standard(kind, row.get(column))) for column, kind in source.identifiers.items()]
             own = [(kind, value) for kind, value in raw if value is not None]
             graph.add_nodes_from(own)
-            graph.add_edges_from(zip(own, own[1:], strict=False))
+            graph.add_edges_from(pairwise(own))
             found.append((name, source, row, own))
 
     types = {kind for source in sources.values() for kind in source.identifiers.values()}

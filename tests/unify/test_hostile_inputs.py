@@ -14,7 +14,15 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from airflow_provider_customer360.unify import Config, ConfigError, DataError, Source, SourceError, unify
+from airflow_provider_customer360.unify import (
+    Config,
+    ConfigError,
+    DataError,
+    NoDataError,
+    Source,
+    SourceError,
+    unify,
+)
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
 DROP = '"; drop table x; --'
@@ -67,11 +75,15 @@ def stated(data: Any, **roles: Any) -> dict[str, Any]:
 
 
 SEEN = datetime(2026, 1, 1, tzinfo=UTC)
+NAIVE = SEEN.replace(tzinfo=None)
+YEAR_1, YEAR_9999 = NAIVE.replace(year=1), NAIVE.replace(year=9999)
 
 INPUTS = {
     # Nothing, or nothing to identify anybody by.
-    "an empty frame": Case(lambda: one(pd.DataFrame()), error=DataError, says="no column"),
-    "rows without columns": Case(lambda: one(pd.DataFrame(index=range(3))), error=DataError, says="no column"),
+    "an empty frame": Case(lambda: one(pd.DataFrame()), error=NoDataError, says="Every source is empty: s."),
+    "columns without rows": Case(lambda: one(ids().slice(0, 0)), error=NoDataError, says="is empty: s."),
+    "rows without columns": Case(lambda: one(pd.DataFrame(index=range(3))), error=NoDataError, says="empty"),
+    "an iterable of nothing": Case(lambda: one(iter([])), error=NoDataError, says="empty"),
     "no sources": Case(dict, error=ConfigError, says="mapping of source name to data"),
     "sources in a list": Case(lambda: [ids()], error=ConfigError, says="mapping of source name to data"),
     "a blank source name": Case(lambda: {" ": ids()}, error=ConfigError, says="not blank"),
@@ -80,11 +92,15 @@ INPUTS = {
     ),
     "identifiers that are all null": Case(
         lambda: one(pd.DataFrame({"customer_id": [None, None], "amount": [1, 2]})),
-        error=DataError, says="None of 2 records",
+        error=DataError,
+        says="None of 2 records",
     ),
     "identifiers that are all placeholders": Case(
-        lambda: one(pd.DataFrame({"customer_id": ["n/a", "-", ""], "email": ["none@none.com", "", "unknown"]})),
-        error=DataError, says="None of 3 records",
+        lambda: one(
+            pd.DataFrame({"customer_id": ["n/a", "-", ""], "email": ["none@none.com", "", "unknown"]})
+        ),
+        error=DataError,
+        says="None of 3 records",
     ),
     "an empty source beside a full one": Case(
         lambda: {"s": ids(), "empty": pd.DataFrame(), "none": ids().slice(0, 0)},
@@ -104,7 +120,9 @@ INPUTS = {
     # Not frames.
     "a Series": Case(lambda: one(pd.Series([1])), error=SourceError, says="pandas.Series, not a frame"),
     "a dict of lists": Case(lambda: one({"customer_id": [1]}), error=SourceError, says="dict, not a frame"),
-    "a list of dicts": Case(lambda: one([{"customer_id": 1}]), error=SourceError, says="Item 0 of the data is"),
+    "a list of dicts": Case(
+        lambda: one([{"customer_id": 1}]), error=SourceError, says="Item 0 of the data is"
+    ),
     "nothing": Case(lambda: one(None), error=SourceError, says="NoneType, not a frame"),
     "a path of nothing": Case(lambda: one("no-such-file.csv"), error=SourceError, says="No file matches"),
     # Names.
@@ -131,7 +149,9 @@ INPUTS = {
         lambda: one(row("a", 1, 2, 3, columns=["customer_id", "größe", "金額", "🙂"])),
         rows={"a": {"größe": 1, "金額": 2, "column": 3}},
     ),
-    "a NUL in a name": Case(lambda: one(row("a", 1, columns=["customer_id", "a\x00b"])), rows={"a": {"a_b": 1}}),
+    "a NUL in a name": Case(
+        lambda: one(row("a", 1, columns=["customer_id", "a\x00b"])), rows={"a": {"a_b": 1}}
+    ),
     "long names that begin alike": Case(
         lambda: one(row("a", 1, 2, columns=["customer_id", "x" * 80 + "a", "x" * 80 + "b"])),
         rows={"a": {"x" * 80 + "a": 1, "x" * 80 + "b": 2}},
@@ -149,11 +169,14 @@ INPUTS = {
         rows={"a": {f"m_{i}_x": i for i in range(500)}},
     ),
     "columns named like the profile's own": Case(
-        lambda: one(row("a", "no", 7, "x", columns=["customer_id", "is_active", "total_records", "data_sources"])),
+        lambda: one(
+            row("a", "no", 7, "x", columns=["customer_id", "is_active", "total_records", "data_sources"])
+        ),
         rows={"a": {"s_is_active": "no", "s_total_records": 7, "s_data_sources": "x", "total_records": 1}},
     ),
     "a source named total": Case(
-        lambda: {"total": ids(), "other": ids()}, rows={"a": {"total_records": 2, "total_2_records": 1}, "b": {}}
+        lambda: {"total": ids(), "other": ids()},
+        rows={"a": {"total_records": 2, "total_2_records": 1}, "b": {}},
     ),
     "sources named like columns": Case(
         lambda: {"customer_id": ids(), "is_active": ids(), "total_records": ids()},
@@ -184,7 +207,8 @@ INPUTS = {
     ),
     "a nested identifier": Case(
         lambda: stated(pd.DataFrame({"customer_id": [["a"]]}), identifiers=["customer_id"]),
-        error=ConfigError, says="nested values",
+        error=ConfigError,
+        says="nested values",
     ),
     "a boolean identifier": Case(
         lambda: one(pd.DataFrame({"customer_id": [True]})), error=DataError, says="No column identifies"
@@ -196,9 +220,7 @@ INPUTS = {
     "integers beyond 64 bits": Case(
         lambda: one(amounts(2**100, -1, None)), rows={"a": {"amount": Decimal(2**100 - 1)}}
     ),
-    "integers beyond 38 digits": Case(
-        lambda: one(amounts(2**200, 1)), rows={"a": {"amount": str(2**200)}}
-    ),
+    "integers beyond 38 digits": Case(lambda: one(amounts(2**200, 1)), rows={"a": {"amount": str(2**200)}}),
     "a sum beyond 38 digits": Case(
         lambda: one(amounts(10**38 - 1, 10**38 - 1)), error=DataError, says="38 digits"
     ),
@@ -211,14 +233,18 @@ INPUTS = {
         lambda: one(amounts(float("inf"), float("-inf"), float("nan"), 1.5)), rows={"a": {"amount": 1.5}}
     ),
     "naive and zoned times": Case(
-        lambda: one(pd.DataFrame({
-            "customer_id": ["a", "a"],
-            "created_at": [datetime(2026, 1, 1), datetime(2026, 1, 1, 3, tzinfo=timezone(timedelta(hours=2)))],
-        })),
+        lambda: one(
+            pd.DataFrame(
+                {
+                    "customer_id": ["a", "a"],
+                    "created_at": [NAIVE, datetime(2026, 1, 1, 3, tzinfo=timezone(timedelta(hours=2)))],
+                }
+            )
+        ),
         rows={"a": {"first_seen": SEEN, "last_seen": datetime(2026, 1, 1, 1, tzinfo=UTC)}},
     ),
     "naive and zoned times in two batches": Case(
-        lambda: one([ids(created_at=[datetime(2026, 1, 1)] * 2), ids(created_at=[SEEN, SEEN])]),
+        lambda: one([ids(created_at=[NAIVE, NAIVE]), ids(created_at=[SEEN, SEEN])]),
         rows={"a": {"first_seen": SEEN, "last_seen": SEEN}, "b": {}},
     ),
     "dates as text": Case(
@@ -230,24 +256,30 @@ INPUTS = {
         rows={"a": {"created_at": "31.12.2025", "last_seen": None, "is_active": True}, "b": {}},
     ),
     "times that no clock shows": Case(
-        lambda: one(ids(created_at=[datetime(1, 1, 1), datetime(9999, 12, 31)])),
-        rows={"a": {"created_at": datetime(1, 1, 1), "last_seen": None}, "b": {}},
+        lambda: one(ids(created_at=[YEAR_1, YEAR_9999])),
+        rows={"a": {"created_at": YEAR_1, "last_seen": None}, "b": {}},
     ),
     "categories and nullable types": Case(
-        lambda: one(pd.DataFrame({
-            "customer_id": pd.Categorical(["a", "b"]),
-            "amount": pd.array([2**53 + 1, None], "Int64"),
-            "weight": pd.array([1.5, None], "Float64"),
-            "vip": pd.array([True, None], "boolean"),
-            "city": pd.array(["Oslo", None], "string"),
-        })),
+        lambda: one(
+            pd.DataFrame(
+                {
+                    "customer_id": pd.Categorical(["a", "b"]),
+                    "amount": pd.array([2**53 + 1, None], "Int64"),
+                    "weight": pd.array([1.5, None], "Float64"),
+                    "vip": pd.array([True, None], "boolean"),
+                    "city": pd.array(["Oslo", None], "string"),
+                }
+            )
+        ),
         rows={
             "a": {"amount": 2**53 + 1, "weight": 1.5, "vip": True, "city": "Oslo"},
             "b": {"amount": 0, "weight": 0.0, "vip": None, "city": None},
         },
     ),
     "an extension type of Arrow": Case(
-        lambda: one(pa.table({"customer_id": pa.array(["a"]).dictionary_encode(), "amount": pa.array([1], "uint8")})),
+        lambda: one(
+            pa.table({"customer_id": pa.array(["a"]).dictionary_encode(), "amount": pa.array([1], "uint8")})
+        ),
         rows={"a": {"amount": 1}},
     ),
     "polars integers beyond 64 bits": Case(
@@ -268,39 +300,52 @@ INPUTS = {
     ),
     # Statements that do not fit.
     "an unknown column is stated": Case(
-        lambda: stated(ids(amount=[1, 2]), metrics=["amuont"]), error=ConfigError, says="Did you mean 'amount'?"
+        lambda: stated(ids(amount=[1, 2]), metrics=["amuont"]),
+        error=ConfigError,
+        says="Did you mean 'amount'?",
     ),
     "an unknown identifier is stated": Case(
         lambda: stated(ids(), identifiers={"customer_id": "custmer_id"}),
-        error=ConfigError, says="Did you mean 'customer_id'?",
+        error=ConfigError,
+        says="Did you mean 'customer_id'?",
     ),
     "an unknown event time is stated": Case(
-        lambda: stated(ids(seen=[SEEN, SEEN]), event_time="sene"), error=ConfigError, says="Did you mean 'seen'?"
+        lambda: stated(ids(seen=[SEEN, SEEN]), event_time="sene"),
+        error=ConfigError,
+        says="Did you mean 'seen'?",
     ),
     "a column that no source has is stated": Case(
         lambda: one(ids()), {"attributes": ["city"]}, error=ConfigError, says="'city' is stated"
     ),
     "metric and attribute": Case(
         lambda: stated(ids(amount=[1, 2]), metrics=["amount"], attributes=["amount"]),
-        error=ConfigError, says="two roles",
+        error=ConfigError,
+        says="two roles",
     ),
     "identifier and metric": Case(
         lambda: stated(ids(), identifiers=["customer_id"], metrics=["customer_id"]),
-        error=ConfigError, says="two roles",
+        error=ConfigError,
+        says="two roles",
     ),
     "event time and attribute": Case(
         lambda: stated(ids(seen=[SEEN, SEEN]), attributes=["seen"], event_time="seen"),
-        error=ConfigError, says="two roles",
+        error=ConfigError,
+        says="two roles",
     ),
     "two identifier types": Case(
         lambda: stated(ids(), identifiers={"customer_id": "customer_id", "user_id": "customer_id"}),
-        error=ConfigError, says="customer_id",
+        error=ConfigError,
+        says="customer_id",
     ),
     "an identifier type named like a profile column": Case(
-        lambda: stated(ids(), identifiers={"total_records": "customer_id"}), error=ConfigError, says="total_records"
+        lambda: stated(ids(), identifiers={"total_records": "customer_id"}),
+        error=ConfigError,
+        says="total_records",
     ),
     "a metric of dates": Case(
-        lambda: stated(ids(day=[date(2026, 1, 1)] * 2), metrics=["day"]), error=ConfigError, says="date values"
+        lambda: stated(ids(day=[date(2026, 1, 1)] * 2), metrics=["day"]),
+        error=ConfigError,
+        says="date values",
     ),
     "a metric of lists": Case(
         lambda: stated(ids(tags=[[1], [2]]), metrics=["tags"]), error=ConfigError, says="nested values"
@@ -308,7 +353,7 @@ INPUTS = {
     "an event time of booleans": Case(
         lambda: stated(ids(flag=[True, False]), event_time="flag"), error=ConfigError, says="not times"
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -317,8 +362,9 @@ def test_input(name: str) -> None:
     case = INPUTS[name]
     config = Config(**(case.config or {}))
     if case.error:
-        with pytest.raises(case.error, match="(?s)") as raised:
+        with pytest.raises(case.error) as raised:
             unify(case.sources(), config, as_of=AS_OF)
+        assert type(raised.value) is case.error
         assert case.says in str(raised.value)
         return
     with unify(case.sources(), config, as_of=AS_OF) as result:
@@ -445,7 +491,9 @@ def test_settings(settings: Mapping[str, Any], says: str) -> None:
         Config(**settings)
 
 
-@pytest.mark.parametrize("within", [timedelta(days=999_999_999), timedelta(days=365 * 2500), timedelta.resolution])
+@pytest.mark.parametrize(
+    "within", [timedelta(days=999_999_999), timedelta(days=365 * 2500), timedelta.resolution]
+)
 def test_any_positive_active_within(within: timedelta) -> None:
     """A duration longer than the calendar, or as short as the clock's tick, is one."""
     source = ids(created_at=[AS_OF, AS_OF - timedelta(days=1)])

@@ -21,7 +21,9 @@ def engine() -> Iterator[Engine]:
         yield running
 
 
-def standard(engine: Engine, kind: str, values: list[object], duckdb_type: str = "VARCHAR") -> list[str | None]:
+def standard(
+    engine: Engine, kind: str, values: list[object], duckdb_type: str = "VARCHAR"
+) -> list[str | None]:
     """The standard forms of values of one type, phones parsed as in a run."""
     engine.run(f"CREATE OR REPLACE TABLE raw (n INTEGER, c {duckdb_type})")
     engine.register("given", pa.table({"n": range(len(values)), "c": pa.array(values)}))
@@ -89,7 +91,9 @@ def test_ids(engine: Engine, kind: str) -> None:
         ("DECIMAL(9,2)", ["12.00", "12.50"], ["12", "12.50"]),
     ],
 )
-def test_numeric_ids(engine: Engine, duckdb_type: str, values: list[object], expected: list[str | None]) -> None:
+def test_numeric_ids(
+    engine: Engine, duckdb_type: str, values: list[object], expected: list[str | None]
+) -> None:
     """A number is the id that its text would be, whatever type the column has."""
     assert standard(engine, "customer_id", values, duckdb_type) == expected
 
@@ -108,8 +112,12 @@ EMAILS = {
     "unknown@gmail.com": "unknown@gmail.com",
     **dict.fromkeys(("none@none.com", "None@None.COM", "unknown@unknown.org", "na@na.de", "null@null.null")),
     **dict.fromkeys(("noreply@example.com", "no-reply@shop.example", "donotreply@x.io", "test@test.com")),
-    **dict.fromkeys(("n/a", "", "-", "ann", "ann@", "@example.com", "ann@example", "ann@example.", "ann@@b.com")),
-    **dict.fromkeys(("a@b@c.de", "ann smith@example.com", "ann@exam ple.com", "ann@example.com, bob@example.com")),
+    **dict.fromkeys(
+        ("n/a", "", "-", "ann", "ann@", "@example.com", "ann@example", "ann@example.", "ann@@b.com")
+    ),
+    **dict.fromkeys(
+        ("a@b@c.de", "ann smith@example.com", "ann@exam ple.com", "ann@example.com, bob@example.com")
+    ),
 }
 
 
@@ -139,7 +147,9 @@ PHONES = {
     "415.555.0101": "4155550101",
     "5550101": "5550101",
     **dict.fromkeys(("", "n/a", "unknown", "-", "000-0000", "0000000000", "999-9999", "+11111111111")),
-    **dict.fromkeys(("1234567890", "123-456-7890", "1234567", "12345", "555010", "ann@example.com", "CALL ME")),
+    **dict.fromkeys(
+        ("1234567890", "123-456-7890", "1234567", "12345", "555010", "ann@example.com", "CALL ME")
+    ),
     **dict.fromkeys(("1" + "234567890" * 2, "+1 415 CALL NOW", "2026-01-31T10:00:00")),
 }
 
@@ -156,7 +166,7 @@ def test_phones_stored_as_numbers(engine: Engine) -> None:
 
 
 def plausible_phones(seed: int, of_each: int) -> list[str]:
-    """Numbers with every country code there is: real-looking ones, and those with a digit too many in front."""
+    """Numbers with every country code there is: real-looking ones, also with a digit too many in front."""
     dice = random.Random(seed)
     numbers = []
     for code, regions in sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()):

@@ -46,7 +46,11 @@ SUMS: dict[str, tuple[list[Any], Any, Any]] = {
     "overflow on the way only": ([MAX, MAX, -MAX, -MAX, 5], pa.int64(), 5),
     "unsigned": ([2**64 - 1, 2**64 - 1], pa.uint64(), D(2**65 - 2)),
     "decimals": ([D("0.10"), D("0.20"), None], pa.decimal128(9, 2), D("0.30")),
-    "many digits": ([D("0." + "0" * 29 + "1"), D("12345")], pa.decimal128(38, 30), D("12345." + "0" * 29 + "1")),
+    "many digits": (
+        [D("0." + "0" * 29 + "1"), D("12345")],
+        pa.decimal128(38, 30),
+        D("12345." + "0" * 29 + "1"),
+    ),
     "tenths": ([0.1, 0.2, 0.3], pa.float64(), 0.6),
     "ten tenths": ([0.1] * 10, pa.float64(), 1.0),
     "cancelling": ([1e16, 1.0, -1e16], pa.float64(), 1.0),
@@ -158,7 +162,7 @@ def test_every_order_gives_the_same_bits() -> None:
     values = [0.1, 1e16, -0.3, 1e-9]
     expected = math.fsum(values).hex()
     orders = list(itertools.permutations(values))
-    customers = [f"order {number}" for number, order in enumerate(orders) for _ in order]
+    customers = [f"order_{number}" for number, order in enumerate(orders) for _ in order]
     got = aggregated(amounts([value for order in orders for value in order], customers))
     assert {value.hex() for value in got.values()} == {expected}
     for order in (orders[0], orders[9], orders[-1]):
