@@ -104,8 +104,8 @@ class Customer360Operator(BaseOperator):
             check_sources(sources)
         elif sources is not None and not isinstance(sources, XComArg):
             raise ConfigError(
-                f"sources is a {type(sources).__name__}; give a mapping of source name to source, or nothing to "
-                "take every upstream task's frame."
+                f"sources is a {type(sources).__name__}; give a mapping of source name to source, or nothing "
+                "to take every upstream task's frame."
             )
         asset = Asset(asset_name)
         kwargs.setdefault("doc", description)
@@ -139,16 +139,19 @@ class Customer360Operator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the stages; see the class for what is raised."""
         self._killed.clear()
+        failure: AirflowException
         try:
             return self._execute(context)
-        except TransientError as error:
-            raise AirflowException(str(error)) from None
-        except Customer360Error as error:
-            raise AirflowFailException(str(error)) from None
         except AirflowException:
             raise
+        except TransientError as error:
+            failure = AirflowException(str(error))
+        except Customer360Error as error:
+            failure = AirflowFailException(str(error))
         except Exception as error:
-            raise AirflowException(_without_values(error)) from None
+            failure = AirflowException(_without_values(error))
+        # Raised after the handlers, so that not even its __context__ leads to a message with values.
+        raise failure
 
     def on_kill(self) -> None:
         """Stop before the next stage, and before publishing commits: the live table stays as it is."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.publish.failures import TransientPublishError
-from airflow_provider_customer360.publish.names import Table, parse_table, quote
+from airflow_provider_customer360.publish.names import Table, parse_table
 from airflow_provider_customer360.publish.transaction import Published, check_write_mode, opened, replace
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ __all__ = [
     "TransientPublishError",
     "parse_table",
     "publish",
-    "quote",
     "table_exists",
 ]
 

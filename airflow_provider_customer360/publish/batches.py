@@ -80,7 +80,9 @@ def _utc_text(column: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.binary_join_element_wise(pc.cast(pc.cast(column, pa.timestamp("us")), pa.string()), "+00:00", "")
+    return pc.binary_join_element_wise(
+        pc.cast(pc.cast(column, pa.timestamp("us")), pa.string()), "+00:00", ""
+    )
 
 
 def exact_number(value: Decimal) -> int | float | str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.publish.dialects import DUCKDB
-from airflow_provider_customer360.publish.names import Table, quote
+from airflow_provider_customer360.publish.names import Table
+from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +35,7 @@ class DuckDBSession:
         import pyarrow as pa
 
         self._connection.register("customer360_batch", pa.Table.from_batches([batch]))
-        self._connection.execute(f"INSERT INTO {quote(staging)} SELECT * FROM customer360_batch")
+        self._connection.execute(f"INSERT INTO {quoted(staging)} SELECT * FROM customer360_batch")
         self._connection.unregister("customer360_batch")
 
     def begin(self, target: Table) -> None:

@@ -1,4 +1,4 @@
-"""Names of tables and columns: parsed, quoted and shortened here and nowhere else."""
+"""Names of tables and columns: parsed and shortened here and nowhere else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
     from airflow_provider_customer360.publish.dialects import Dialect
@@ -29,7 +30,7 @@ class Table:
     @property
     def quoted(self) -> str:
         """The name as SQL."""
-        return ".".join(quote(part) for part in (self.schema, self.name) if part is not None)
+        return ".".join(quoted(part) for part in (self.schema, self.name) if part is not None)
 
     def __str__(self) -> str:
         return self.name if self.schema is None else f"{self.schema}.{self.name}"
@@ -49,26 +50,12 @@ def parse_table(text: str) -> Table:
             "double quotes, such as '\"my.table\"'."
         )
     for part in parts:
-        quote(part)  # refuses what no database accepts
+        quoted(part)  # refuses what no database accepts
     return Table(parts[0] if len(parts) == 2 else None, parts[-1])
 
 
 def _unquoted(part: str) -> str:
     return part[1:-1].replace('""', '"') if part.startswith('"') else part.strip()
-
-
-def quote(name: str) -> str:
-    """Make any name an SQL identifier.
-
-    Raises:
-        ConfigError: the name is empty, has a NUL character or is not valid Unicode.
-    """
-    if not name or "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
-        raise ConfigError(
-            f"{name!r} cannot be the name of a table or column; a name has at least one character, no "
-            "NUL and no half of a surrogate pair."
-        )
-    return '"' + name.replace('"', '""') + '"'
 
 
 def check_length(table: Table, dialect: Dialect) -> None:

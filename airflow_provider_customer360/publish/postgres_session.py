@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.publish.batches import to_csv
 from airflow_provider_customer360.publish.dialects import POSTGRES
-from airflow_provider_customer360.publish.names import Table, quote
+from airflow_provider_customer360.publish.names import Table
+from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +39,7 @@ class PostgresSession:
             return [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in cursor.fetchall()]
 
     def load(self, staging: str, batch: pa.RecordBatch) -> None:
-        statement = f"COPY {quote(staging)} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
+        statement = f"COPY {quoted(staging)} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
         text = to_csv(batch)
         with self._connection.cursor() as cursor:
             if hasattr(cursor, "copy_expert"):

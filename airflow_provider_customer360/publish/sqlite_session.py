@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.publish.batches import to_rows
 from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, SQLITE
-from airflow_provider_customer360.publish.names import Table, quote
+from airflow_provider_customer360.publish.names import Table
 from airflow_provider_customer360.unify.errors import PublishError
+from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,7 @@ class SqliteSession:
         marks = ", ".join("?" * batch.num_columns)
         # This transaction holds no lock: the staging table is in a file of its own.
         self._connection.execute("BEGIN")
-        self._connection.executemany(f"INSERT INTO temp.{quote(staging)} VALUES ({marks})", to_rows(batch))
+        self._connection.executemany(f"INSERT INTO temp.{quoted(staging)} VALUES ({marks})", to_rows(batch))
         self._connection.execute("COMMIT")
 
     def begin(self, target: Table) -> None:

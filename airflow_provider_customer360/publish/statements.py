@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Sequence
 
 from airflow_provider_customer360.publish.dialects import Dialect
-from airflow_provider_customer360.publish.names import Table, quote
+from airflow_provider_customer360.publish.names import Table
 from airflow_provider_customer360.publish.plan import Column, Plan
+from airflow_provider_customer360.unify.quoting import quoted
 
 
 def staging_name(target: Table) -> str:
@@ -20,17 +21,17 @@ def create_staging(dialect: Dialect, staging: str, columns: Sequence[Column]) ->
     by_position = sorted(columns, key=lambda column: int(column.staged[1:]))
     definitions = [f"{column.staged} {column.native}" for column in by_position]
     definitions[by_position.index(columns[0])] += " NOT NULL"
-    return f"CREATE TEMPORARY TABLE {quote(staging)} ({', '.join(definitions)}){dialect.temporary}"
+    return f"CREATE TEMPORARY TABLE {quoted(staging)} ({', '.join(definitions)}){dialect.temporary}"
 
 
 def after_load(dialect: Dialect, staging: str) -> str:
     """Prepare the loaded staging table for joins; empty where nothing is needed."""
-    return dialect.after_load.format(staging=quote(staging), index=quote(f"{staging}_key"))
+    return dialect.after_load.format(staging=quoted(staging), index=quoted(f"{staging}_key"))
 
 
 def repeated_key(staging: str, key: Column) -> str:
     """A row if two staged profiles have the same key."""
-    return f"SELECT 1 FROM {quote(staging)} GROUP BY {key.staged} HAVING count(*) > 1 LIMIT 1"
+    return f"SELECT 1 FROM {quoted(staging)} GROUP BY {key.staged} HAVING count(*) > 1 LIMIT 1"
 
 
 def lock(dialect: Dialect, target: Table) -> str:
@@ -40,19 +41,19 @@ def lock(dialect: Dialect, target: Table) -> str:
 
 def create_target(dialect: Dialect, plan: Plan) -> str:
     """A table for the profiles."""
-    definitions = [f"{quote(column.name)} {column.native}" for column in plan.columns]
+    definitions = [f"{quoted(column.name)} {column.native}" for column in plan.columns]
     definitions[0] += dialect.key
     return f"CREATE TABLE {plan.target.quoted} ({', '.join(definitions)})"
 
 
 def add_column(plan: Plan, column: Column) -> str:
     """A column that the target lacks."""
-    return f"ALTER TABLE {plan.target.quoted} ADD COLUMN {quote(column.name)} {column.native}"
+    return f"ALTER TABLE {plan.target.quoted} ADD COLUMN {quoted(column.name)} {column.native}"
 
 
 def delete_repeated(plan: Plan) -> str:
     """Remove every row whose key comes twice: which of them is right cannot be told."""
-    key, target = quote(plan.key.name), plan.target.quoted
+    key, target = quoted(plan.key.name), plan.target.quoted
     return (
         f"DELETE FROM {target} WHERE {key} IN (SELECT {key} FROM {target} GROUP BY {key} HAVING count(*) > 1)"
     )
@@ -62,38 +63,38 @@ def delete_gone(staging: str, plan: Plan) -> str:
     """Remove the rows that are no profile, those without a key among them."""
     return (
         f"DELETE FROM {plan.target.quoted} AS t WHERE NOT EXISTS "
-        f"(SELECT 1 FROM {quote(staging)} AS s WHERE {_same_key(plan)})"
+        f"(SELECT 1 FROM {quoted(staging)} AS s WHERE {_same_key(plan)})"
     )
 
 
 def update_changed(dialect: Dialect, staging: str, plan: Plan) -> str:
     """Write the rows in which something differs, and only those; empty if the key is all there is."""
-    assignments = [f"{quote(column.name)} = {_value(column)}" for column in plan.values]
-    assignments += [f"{quote(name)} = NULL" for name in plan.nulled]
+    assignments = [f"{quoted(column.name)} = {_value(column)}" for column in plan.values]
+    assignments += [f"{quoted(name)} = NULL" for name in plan.nulled]
     # The staged value comes first: SQLite compares with the collation of the left operand, and that of
     # an existing column may ignore case.
-    differences = [f"{_value(column)} {dialect.differs} t.{quote(column.name)}" for column in plan.values]
-    differences += [f"t.{quote(name)} IS NOT NULL" for name in plan.nulled]
+    differences = [f"{_value(column)} {dialect.differs} t.{quoted(column.name)}" for column in plan.values]
+    differences += [f"t.{quoted(name)} IS NOT NULL" for name in plan.nulled]
     if not assignments:
         return ""
     return (
-        f"UPDATE {plan.target.quoted} AS t SET {', '.join(assignments)} FROM {quote(staging)} AS s "
+        f"UPDATE {plan.target.quoted} AS t SET {', '.join(assignments)} FROM {quoted(staging)} AS s "
         f"WHERE {_same_key(plan)} AND ({' OR '.join(differences)})"
     )
 
 
 def insert_new(staging: str, plan: Plan) -> str:
     """Add the profiles that the target lacks; NULL, not a default, where profiles have no value."""
-    names = ", ".join(quote(name) for name in [*(column.name for column in plan.columns), *plan.nulled])
+    names = ", ".join(quoted(name) for name in [*(column.name for column in plan.columns), *plan.nulled])
     values = ", ".join([*map(_value, plan.columns), *("NULL" for _ in plan.nulled)])
     return (
-        f"INSERT INTO {plan.target.quoted} ({names}) SELECT {values} FROM {quote(staging)} AS s "
+        f"INSERT INTO {plan.target.quoted} ({names}) SELECT {values} FROM {quoted(staging)} AS s "
         f"WHERE NOT EXISTS (SELECT 1 FROM {plan.target.quoted} AS t WHERE {_same_key(plan)})"
     )
 
 
 def _same_key(plan: Plan) -> str:
-    return f"{_value(plan.key)} = t.{quote(plan.key.name)}"
+    return f"{_value(plan.key)} = t.{quoted(plan.key.name)}"
 
 
 def _value(column: Column) -> str:

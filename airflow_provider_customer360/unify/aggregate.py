@@ -10,8 +10,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow_provider_customer360.unify import records, sums
-from airflow_provider_customer360.unify.engine import Engine, literal, quoted
+from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
+from airflow_provider_customer360.unify.quoting import literal, quoted
 from airflow_provider_customer360.unify.resolve import NodeKeys
 from airflow_provider_customer360.unify.schema import Metric, Plan, Role, SourcePlan
 
@@ -73,7 +74,7 @@ def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
         "customers.customer_id AS customer_id",
         *(f"shown.i_{number} AS {quoted(name)}" for number, name in shown),
         *(f"a_{k}.v AS {quoted(attribute.name)}" for k, attribute in enumerate(plan.attributes)),
-        *(_final(engine, k, metric) for k, metric in enumerate(plan.metrics)),
+        *_finals(engine, plan),
         *(f"s_{index} AS {quoted(source.output + '_records')}" for index, source in enumerate(plan.sources)),
         "total_records",
         "bit_count(sources)::BIGINT AS data_sources",
@@ -102,14 +103,16 @@ def _shown_identifiers(shown: list[tuple[int, str]]) -> str:
     return f"SELECT customer, {', '.join(items)} FROM identities GROUP BY customer"
 
 
-def _final(engine: Engine, k: int, metric: Metric) -> str:
-    columns = records.part_columns(k, metric)
-    fits = True
-    if metric.kind == "integer" and metric.aggregate != "mean":
-        (fits,) = engine.row(
-            f"SELECT coalesce(max(abs({columns[0]})) < 9223372036854775808, true) FROM totals"
-        )
-    return f"({sums.final(metric, columns)})::{sums.column_type(metric, fits)} AS {quoted(metric.name)}"
+def _finals(engine: Engine, plan: Plan) -> list[str]:
+    """The metrics; a whole number is a BIGINT unless some customer's is larger."""
+    columns = [records.part_columns(k, metric) for k, metric in enumerate(plan.metrics)]
+    largest = [f"max(abs({parts[0]}))" for parts in columns]
+    bounds = engine.row(f"SELECT {', '.join(['0', *largest])} FROM totals")[1:]
+    return [
+        f"({sums.final(metric, parts)})::{sums.column_type(metric, fits_bigint=(bound or 0) < 2**63)} "
+        f"AS {quoted(metric.name)}"
+        for metric, parts, bound in zip(plan.metrics, columns, bounds, strict=True)
+    ]
 
 
 def _check_conservation(engine: Engine, plan: Plan) -> None:

@@ -10,8 +10,9 @@ import sqlglot
 from sqlglot import expressions as exp
 from sqlglot.errors import SqlglotError
 
-from airflow_provider_customer360.unify.engine import Engine, quoted
+from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
+from airflow_provider_customer360.unify.quoting import quoted
 from airflow_provider_customer360.unify.spelling import canonical
 
 #: Functions whose value depends on when or where the run happens, as DuckDB names them.
@@ -65,8 +66,8 @@ def _checked(name: str, expression: str, known: Sequence[str], as_of: datetime |
     )
     if changing:
         raise ConfigError(
-            f"derived[{name!r}] uses {', '.join(changing)}, so a rerun would give other profiles; use "
-            "as_of, the run's reference time."
+            f"derived[{name!r}] is {expression!r} and uses {', '.join(changing)}, so a rerun gives other "
+            "profiles; use as_of, the run's reference time."
         )
     for column in list(tree.find_all(exp.Column)):
         if column.name.lower() == _AS_OF and _AS_OF not in known:

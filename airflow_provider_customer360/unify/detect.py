@@ -25,7 +25,7 @@ from airflow_provider_customer360.unify.schema import (
     strength,
 )
 from airflow_provider_customer360.unify.spelling import canonical
-from airflow_provider_customer360.unify.staging import Staged, StagedColumn
+from airflow_provider_customer360.unify.staged import Staged, StagedColumn
 from airflow_provider_customer360.unify.values import Sample
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from airflow_provider_customer360.unify.errors import ConfigError, DataError
+from airflow_provider_customer360.unify.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,22 +27,6 @@ _SAFE_TO_SHOW = (
     duckdb.OutOfMemoryException,
     duckdb.IOException,
 )
-
-
-def quoted(name: str) -> str:
-    """A name as a SQL identifier, whatever characters it holds.
-
-    Raises:
-        ConfigError: the name holds a NUL character, which no database accepts.
-    """
-    if "\x00" in name:
-        raise ConfigError(f"The name {name!r} holds a NUL character; rename it.")
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as a SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 class Engine:

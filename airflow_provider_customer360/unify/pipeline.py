@@ -20,7 +20,8 @@ from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import resolve
 from airflow_provider_customer360.unify.result import Frame, Unified
 from airflow_provider_customer360.unify.schema import Plan, Role
-from airflow_provider_customer360.unify.staging import Staged, stage
+from airflow_provider_customer360.unify.staged import Staged
+from airflow_provider_customer360.unify.staging import stage
 from airflow_provider_customer360.unify.summary import summarise
 
 log = logging.getLogger(__name__)

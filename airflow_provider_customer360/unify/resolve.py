@@ -16,8 +16,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_provider_customer360.unify import records
-from airflow_provider_customer360.unify.engine import Engine, literal
+from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
+from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import PERSONAL_TYPES, Plan, Role, SourcePlan
 from airflow_provider_customer360.unify.standardise import digest
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_customer360.unify.engine import Engine, literal
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.quoting import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa

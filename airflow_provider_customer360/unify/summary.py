@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_customer360.unify import records, sums
-from airflow_provider_customer360.unify.engine import Engine, quoted
+from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.mask import mask
+from airflow_provider_customer360.unify.quoting import quoted
 from airflow_provider_customer360.unify.schema import Plan, Role
 
 PREVIEW_ROWS = 5
@@ -126,20 +127,27 @@ def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[s
 
 
 def _metrics(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
+    names = [quoted(metric.name) for metric in plan.metrics]
+    ranges = engine.row(
+        "SELECT "
+        + ", ".join(["0", *(f"{f}({name})" for name in names for f in ("min", "max", "avg"))])
+        + " FROM profiles"
+    )[1:]
+    columns = [records.part_columns(k, metric) for k, metric in enumerate(plan.metrics)]
+    merged = [
+        sums.final(metric, sums.merged(metric, parts))
+        for metric, parts in zip(plan.metrics, columns, strict=True)
+    ]
+    totals, unidentified = (
+        engine.row(f"SELECT {', '.join(['0', *merged])} FROM totals WHERE customer IS {which}")[1:]
+        for which in ("NOT NULL", "NULL")
+    )
     summary = {}
     for k, metric in enumerate(plan.metrics):
-        name = quoted(metric.name)
-        low, high, mean = engine.row(f"SELECT min({name}), max({name}), avg({name}) FROM profiles")
+        low, high, mean = ranges[3 * k : 3 * k + 3]
         summary[metric.name] = {"aggregate": metric.aggregate, **_plain(min=low, mean=mean, max=high)}
         if metric.aggregate == "sum":
-            columns = records.part_columns(k, metric)
-            total, unidentified = (
-                engine.row(
-                    f"SELECT {sums.final(metric, sums.merged(metric, columns))} FROM totals WHERE {which}"
-                )[0]
-                for which in ("customer IS NOT NULL", "customer IS NULL")
-            )
-            summary[metric.name] |= _plain(total=total, unidentified=unidentified)
+            summary[metric.name] |= _plain(total=totals[k], unidentified=unidentified[k])
     return summary
 
 

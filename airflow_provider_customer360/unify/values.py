@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.records import occurred_at
 from airflow_provider_customer360.unify.schema import ColumnPlan
-from airflow_provider_customer360.unify.staging import Staged, StagedColumn
+from airflow_provider_customer360.unify.staged import Staged, StagedColumn
 from airflow_provider_customer360.unify.standardise import standardised, text
 
 #: Sources up to this many rows are looked at whole; of larger ones, a sample of about this size that is

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,9 @@ from tests.airflow.support import Line, run_dag
 if TYPE_CHECKING:
     from tests.conftest import Postgres
 
-CUSTOMERS = 60_000
+CUSTOMERS = 20_000
+#: So many customers leave, and as many come.
+GONE = 5_000
 
 #: Does the operator's work in a process of its own, forked from one that has imported everything. There is
 #: no DAG run around it, because Airflow takes longer to start than the work takes.
@@ -77,20 +79,23 @@ def data(tmp_path: Path) -> tuple[Path, Path]:
     """Yesterday's data and today's: other amounts, some customers gone and some new."""
     paths = (tmp_path / "old.parquet", tmp_path / "new.parquet")
     for day, path in enumerate(paths):
-        numbers = range(day * 5000, day * 5000 + CUSTOMERS)
+        numbers = range(day * GONE, day * GONE + CUSTOMERS)
         emails = [f"user{number}@x.example" for number in numbers]
         pd.DataFrame({"email": emails, "amount": [number + day for number in numbers]}).to_parquet(path)
     return paths
 
 
-def test_killed_at_any_moment(postgres: Postgres, data: tuple[Path, Path], tmp_path: Path, airflow_db: None) -> None:
+@pytest.mark.slow
+def test_killed_at_any_moment(
+    postgres: Postgres, data: tuple[Path, Path], tmp_path: Path, airflow_db: None
+) -> None:
     """SIGKILL while loading, while merging or whenever: the old table stays whole, nothing else does."""
     seed = random.randrange(2**32)
     print("seed", seed)
-    moments = random.Random(seed)
     old, new = data
     with (
         psycopg.connect(postgres.dsn, autocommit=True) as connection,
+        psycopg.connect(postgres.dsn) as blocker,
         worker(tmp_path / "log", AIRFLOW_CONN_PG=postgres.airflow_uri) as process,
     ):
         connection.execute("drop table if exists killed")
@@ -107,15 +112,16 @@ def test_killed_at_any_moment(postgres: Postgres, data: tuple[Path, Path], tmp_p
             query = "select count(*), sum(amount), min(email), max(email) from killed"
             return connection.execute(query).fetchone()
 
-        def wait_for(statement: str) -> None:
-            deadline = time.monotonic() + 60
-            query = "select 1 from pg_stat_activity where state = 'active' and query ~ %s and pid <> pg_backend_pid()"
-            while not connection.execute(query, (f"^{statement}",)).fetchall():
-                assert time.monotonic() < deadline, (statement, (tmp_path / "log").read_text())
+        def publishers(statement: str = "") -> bool:
+            query = "select 1 from pg_stat_activity where backend_type = 'client backend' and query ~ %s"
+            mine = [connection.info.backend_pid, blocker.info.backend_pid]
+            query += " and pid <> all(%s)"
+            return bool(connection.execute(query, (statement, mine)).fetchall())
 
-        def others() -> int:
-            query = "select count(*) from pg_stat_activity where backend_type = 'client backend'"
-            return connection.execute(query).fetchone()[0] - 1
+        def wait_for(condition: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 60
+            while not condition():
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
 
         start(old)
         assert ended() == 0, (tmp_path / "log").read_text()
@@ -124,23 +130,43 @@ def test_killed_at_any_moment(postgres: Postgres, data: tuple[Path, Path], tmp_p
         start(old)
         assert ended() == 0
         seconds = time.monotonic() - started
-        for moment in ("COPY", "DELETE", "UPDATE", "INSERT", *(moments.uniform(0, seconds) for _ in range(3))):
+
+        def at_random_moments() -> Iterator[tuple[str, str, float]]:
+            moments = random.Random(seed)
+            for _ in range(3):
+                yield "", "lock table killed in share row exclusive mode", moments.uniform(0, seconds)
+
+        # What the publisher is kept from by a lock, and the statement at which it is killed.
+        lock_row = "select from killed where email = 'user{}@x.example' for update"
+        for statement, lock, delay in (
+            ("^(CREATE TEMP|COPY|ANALYZE)", "lock table killed in share row exclusive mode", 0),
+            ("^LOCK TABLE", "lock table killed in share row exclusive mode", 0),
+            ("^DELETE", lock_row.format(0), 0),
+            ("^UPDATE", lock_row.format(GONE), 0),
+            *at_random_moments(),
+        ):
+            blocker.execute(lock)
             child = start(new)
-            wait_for(moment) if isinstance(moment, str) else time.sleep(moment)
+            time.sleep(delay)
+            if statement:
+                wait_for(lambda statement=statement: publishers(statement))
             os.kill(child, signal.SIGKILL)
-            assert ended() == -signal.SIGKILL, moment
-            deadline = time.monotonic() + 30
-            while others() and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert table() == before, moment
-            names = connection.execute("select relname from pg_class where relname like '%staging%'").fetchall()
-            assert names == [], moment
+            assert ended() == -signal.SIGKILL
+            blocker.rollback()
+            wait_for(lambda: not publishers())
+            assert table() == before, (statement, delay)
+            debris = "select relname from pg_class where relname like '%staging%'"
+            assert connection.execute(debris).fetchall() == []
         start(new)
         assert ended() == 0
-        assert table() == (CUSTOMERS, sum(range(5001, CUSTOMERS + 5001)), "user10000@x.example", "user9999@x.example")
+        numbers = range(GONE, GONE + CUSTOMERS)
+        emails = [f"user{number}@x.example" for number in numbers]
+        assert table() == (CUSTOMERS, sum(numbers) + CUSTOMERS, min(emails), max(emails))
 
 
-def test_on_kill(postgres: Postgres, airflow_db: None, airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_kill(
+    postgres: Postgres, airflow_db: None, airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When Airflow ends a task, it stops before the next stage, before the commit at the latest; then a rerun."""
     from airflow.sdk import task
 
@@ -185,7 +211,9 @@ def test_on_kill(postgres: Postgres, airflow_db: None, airflow_home: Path, monke
             assert ran.states[name] == "failed", stage
             assert "killed before it published" in ran.message(name)
             assert content(name) == [("live", 1)]
-            reached = [line.removeprefix("::group::") for line in ran.log(name) if line.startswith("::group::")]
+            reached = [
+                line.removeprefix("::group::") for line in ran.log(name) if line.startswith("::group::")
+            ]
             assert reached[-1] == stage
             assert ran.log(name).count("::endgroup::") == len(reached)
         assert ran.extras == {}

@@ -71,11 +71,17 @@ WRONG = {
     "a source without a name": ({"sources": {"": {"path": "x"}}}, "must be text that is not blank"),
     "roles": (source(path="x", metrics={"amount": "median"}), "'median'; allowed: sum, mean, min, max"),
     "event times": (source(path="x", event_time=["a", "b"]), "event_time is the name of one column"),
-    "active_within": ({"active_within": "30 fortnights"}, "active_within is '30 fortnights'; give a positive"),
+    "active_within": (
+        {"active_within": "30 fortnights"},
+        "active_within is '30 fortnights'; give a positive",
+    ),
     "no time": ({"active_within": timedelta(0)}, "active_within is .*; give a positive timedelta"),
     "write_mode": ({"write_mode": "overwrite"}, "write_mode is 'overwrite'"),
     "a later write_mode": ({"write_mode": "upsert"}, "write_mode is 'upsert'.* 'replace'"),
-    "when_no_data": ({"when_no_data": "ignore"}, "when_no_data is 'ignore'; allowed: auto, sample, skip, fail"),
+    "when_no_data": (
+        {"when_no_data": "ignore"},
+        "when_no_data is 'ignore'; allowed: auto, sample, skip, fail",
+    ),
     "no asset name": ({"asset_name": " "}, "asset_name is ' '"),
     "asset name None": ({"asset_name": None}, "asset_name is None"),
     "derived": ({"derived": ["a / b"]}, "derived is .*'average_order_value'"),
@@ -128,7 +134,11 @@ def build_customers() -> None:
     def part(i: int) -> pd.DataFrame:
         return orders()[i : i + 1]
 
-    sources = {"crm": frame("contacts", crm), "orders": {"data": frame("sales", orders)}, "parts": part.expand(i=[0])}
+    sources = {
+        "crm": frame("contacts", crm),
+        "orders": {"data": frame("sales", orders)},
+        "parts": part.expand(i=[0]),
+    }
     for name, target in (("to_postgres", "pg"), ("to_sqlite", "lite"), ("to_duckdb", "duck")):
         operator(
             task_id=name,

@@ -71,8 +71,20 @@ def build() -> None:
     of("to_sqlite", target_conn_id="lite")
     cast = "select customer_id, email::int as amount from planted"
     of("failing_sql", {"broken": {"conn_id": "pg", "sql": cast}})
-    of("failing_duckdb_sql", {"broken": {"conn_id": "duck", "sql": "select (email || '')::int as email from planted"}})
-    of("failing_parameters", {"broken": {"conn_id": "pg", "sql": "select email, (%s)::int as x from planted", "parameters": [PARAMETER]}})
+    of(
+        "failing_duckdb_sql",
+        {"broken": {"conn_id": "duck", "sql": "select (email || '')::int as email from planted"}},
+    )
+    of(
+        "failing_parameters",
+        {
+            "broken": {
+                "conn_id": "pg",
+                "sql": "select email, (%s)::int as x from planted",
+                "parameters": [PARAMETER],
+            }
+        },
+    )
     of("broken_file", {"broken": {"path": "{{ dag_run.conf.folder }}/broken.csv"}})
     of("broken_json", {"broken": {"path": "{{ dag_run.conf.folder }}/broken.jsonl"}})
     of("unknown_derived", derived={"x": "nothing_of_the_kind + 1"})
@@ -143,7 +155,10 @@ def output(
         for name, columns in (
             ("type_conflict", "customer_id text primary key, email integer"),
             ("constraint", "customer_id text primary key, email text check (length(email) < 3)"),
-            ("not_null", "customer_id text primary key, extra_1 text not null default 'x', last_seen timestamptz not null"),
+            (
+                "not_null",
+                "customer_id text primary key, extra_1 text not null default 'x', last_seen timestamptz not null",
+            ),
             ("raising_trigger", "customer_id text primary key, full_name text"),
         ):
             connection.execute(f"drop table if exists privacy_{name}")

@@ -91,6 +91,19 @@ def component(home: Path, environment: dict[str, str], *command: str) -> Iterato
                 process.wait()
 
 
+@contextmanager
+def listening(port: int, seconds: float) -> Iterator[None]:
+    """Enter once somebody answers on the port."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert time.monotonic() < deadline, f"nothing listens on port {port}"
+        time.sleep(0.2)
+    yield
+
+
 @pytest.mark.slow
 def test_runs_without_logical_date(tmp_path: Path) -> None:
     """Triggered by hand and by an asset, ``run_after`` is the reference time; logs and summary are right."""
@@ -125,15 +138,23 @@ def test_runs_without_logical_date(tmp_path: Path) -> None:
     server = ("api-server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")
     with (
         component(tmp_path, environment, *server),
+        # A task that the scheduler starts before there is a server fails for good.
+        listening(port, 120),
         component(tmp_path, environment, "scheduler", "--skip-serve-logs"),
         metadata(tmp_path) as database,
     ):
         states: dict[str, str] = {}
         deadline = time.monotonic() + 240
-        while states.get("by_asset") not in ("success", "failed") and time.monotonic() < deadline:
+        while (
+            "failed" not in states.values()
+            and states.get("by_asset") != "success"
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.5)
             states = dict(database.execute("select dag_id, state from dag_run").fetchall())
-        runs = {row[0]: row[1:] for row in database.execute("select dag_id, run_type, logical_date from dag_run")}
+        runs = {
+            row[0]: row[1:] for row in database.execute("select dag_id, run_type, logical_date from dag_run")
+        }
         returned: dict[str, dict[str, Any]] = {"by_hand": {}, "by_asset": {}}
         for dag_id, task_id, value in database.execute(
             "select dag_id, task_id, value from xcom where key = 'return_value'"
@@ -157,7 +178,9 @@ def test_runs_without_logical_date(tmp_path: Path) -> None:
         assert (summary["total_customers"], summary["active_customers"]) == (2, 1)
         assert extras[f"{dag_id}_customers"] == summary
         with duckdb.connect(tmp_path / "customer360.duckdb", read_only=True) as connection:
-            rows = connection.execute(f"select email, is_active from {dag_id}_customers order by 1").fetchall()
+            rows = connection.execute(
+                f"select email, is_active from {dag_id}_customers order by 1"
+            ).fetchall()
         assert rows == [("late@x.example", False), ("planted@x.example", True)]
         check_task_log(tmp_path / "logs" / f"dag_id={dag_id}")
 

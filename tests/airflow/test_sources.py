@@ -140,7 +140,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(sqlite3.connect(path / "shop.db")) as database, database:
         for name in ("orders", HOSTILE):
             name = name.replace('"', '""')
-            database.execute(f'create table "{name}" (order_id integer, email text, amount real, ordered_at text)')
+            database.execute(
+                f'create table "{name}" (order_id integer, email text, amount real, ordered_at text)'
+            )
             rows = [(number, email, float(amount), day[:10]) for number, email, amount, day in ROWS]
             database.executemany(f'insert into "{name}" values (?, ?, ?, ?)', rows)
     with duckdb.connect(path / "duck.duckdb") as database:
@@ -196,7 +198,6 @@ def table(ran: Ran, folder: Path) -> Callable[..., dict[str, tuple[Any, ...]]]:
 
 
 Table = Callable[..., dict[str, tuple[Any, ...]]]
-
 
 
 def test_frames_in_a_mapping(table: Table) -> None:

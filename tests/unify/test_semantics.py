@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.unify import Config, DataError, Source, Unified, unify
+from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.sample import sample_sources
 
 AS_OF = datetime(2026, 1, 31, tzinfo=UTC)
@@ -553,3 +554,16 @@ def test_nothing_of_a_customer_is_in_an_error(
     except ValueError as error:
         assert_silent(str(error))
     assert_silent(caplog.text)
+
+
+@pytest.mark.parametrize(
+    "statement", ["SELECT v::INTEGER FROM t", "SELECT error(v) FROM t", "SELECT v::TIMESTAMP FROM t"]
+)
+def test_the_engines_own_errors_quote_no_value(statement: str) -> None:
+    """DuckDB's messages quote values; what passes them on names the error and the stage instead."""
+    with Engine() as engine:
+        engine.run("CREATE TABLE t AS SELECT 'Quentin Secret' AS v")
+        with pytest.raises(DataError, match="While adding up") as raised:
+            engine.rows(statement, doing="adding up")
+    assert_silent(str(raised.value))
+    assert raised.value.__suppress_context__

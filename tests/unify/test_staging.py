@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import SourceError
-from airflow_provider_customer360.unify.staging import Staged, StagedColumn, stage
+from airflow_provider_customer360.unify.staged import Staged, StagedColumn
+from airflow_provider_customer360.unify.staging import stage
 
 moment = datetime.fromisoformat
 

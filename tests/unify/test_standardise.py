@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.unify import standardise
-from airflow_provider_customer360.unify.engine import Engine, literal
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.quoting import literal
 
 
 @pytest.fixture(scope="module")
