@@ -107,7 +107,7 @@ def _finals(engine: Engine, plan: Plan) -> list[str]:
     """The metrics; a whole number is a BIGINT unless some customer's is larger."""
     columns = [records.part_columns(k, metric) for k, metric in enumerate(plan.metrics)]
     largest = [f"max(abs({parts[0]}))" for parts in columns]
-    bounds = engine.row(f"SELECT {', '.join(['0', *largest])} FROM totals")[1:]
+    bounds = engine.row(f"SELECT {', '.join(['count(*)', *largest])} FROM totals")[1:]
     return [
         f"({sums.final(metric, parts)})::{sums.column_type(metric, fits_bigint=(bound or 0) < 2**63)} "
         f"AS {quoted(metric.name)}"

@@ -130,7 +130,7 @@ def _metrics(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
     names = [quoted(metric.name) for metric in plan.metrics]
     ranges = engine.row(
         "SELECT "
-        + ", ".join(["0", *(f"{f}({name})" for name in names for f in ("min", "max", "avg"))])
+        + ", ".join(["count(*)", *(f"{f}({name})" for name in names for f in ("min", "max", "avg"))])
         + " FROM profiles"
     )[1:]
     columns = [records.part_columns(k, metric) for k, metric in enumerate(plan.metrics)]
@@ -139,7 +139,7 @@ def _metrics(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
         for metric, parts in zip(plan.metrics, columns, strict=True)
     ]
     totals, unidentified = (
-        engine.row(f"SELECT {', '.join(['0', *merged])} FROM totals WHERE customer IS {which}")[1:]
+        engine.row(f"SELECT {', '.join(['count(*)', *merged])} FROM totals WHERE customer IS {which}")[1:]
         for which in ("NOT NULL", "NULL")
     )
     summary = {}
