@@ -167,7 +167,7 @@ def test_killed_at_any_moment(
 def test_on_kill(
     postgres: Postgres, airflow_db: None, airflow_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When Airflow ends a task, it stops before the next stage, before the commit at the latest; then a rerun."""
+    """When Airflow ends a task, it stops before the next stage, at the latest before the commit."""
     from airflow.sdk import task
 
     from airflow_provider_customer360 import Customer360Operator

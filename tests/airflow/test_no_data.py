@@ -112,7 +112,7 @@ def test_no_data_and_the_table(
 
 
 def test_sources_without_entries_are_no_sources(ran: Ran) -> None:
-    """An empty mapping wires nothing; an empty frame of an upstream task, wired by its edge alone, is wired."""
+    """An empty mapping wires nothing; the empty frame of an upstream task is wired by its edge alone."""
     assert ran.returned["new_no_sources"]["sample_data"] is True
     assert ran.states["new_upstream_empty"] == "skipped"
 

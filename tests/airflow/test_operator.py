@@ -199,8 +199,8 @@ def test_the_table_in_postgres(runs: list[Ran], postgres: Postgres) -> None:
     """One row a customer, in the table named as the asset, a dot in its name or not."""
     with psycopg.connect(postgres.dsn) as connection:
         rows = connection.execute(
-            'select customer_id, email, full_name, amount, total_records, is_active, day from "customers.to_postgres" '
-            "order by 1"
+            "select customer_id, email, full_name, amount, total_records, is_active, day "
+            'from "customers.to_postgres" order by 1'
         ).fetchall()
     assert rows == [
         ("c1", "ada@a.example", "Ada Nonesuch", 3.0, 3, True, "2026-01-31"),

@@ -131,7 +131,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         connection.execute(f"create table planted ({columns})")
         connection.execute(f"insert into planted values ({', '.join('?' * len(ROW))})", list(ROW.values()))
         connection.execute(
-            "create table privacy_sqlite_constraint (customer_id text primary key, email text check (length(email) < 3))"
+            "create table privacy_sqlite_constraint "
+            "(customer_id text primary key, email text check (length(email) < 3))"
         )
     with duckdb.connect(path / "duck.db") as database:
         database.execute(f"create table planted ({columns})")
@@ -157,7 +158,7 @@ def output(
             ("constraint", "customer_id text primary key, email text check (length(email) < 3)"),
             (
                 "not_null",
-                "customer_id text primary key, extra_1 text not null default 'x', last_seen timestamptz not null",
+                "customer_id text primary key, last_seen timestamptz not null",
             ),
             ("raising_trigger", "customer_id text primary key, full_name text"),
         ):
@@ -168,7 +169,8 @@ def output(
             "$$ begin raise exception 'refused: %', new.full_name; end $$"
         )
         connection.execute(
-            "create trigger tell before insert on privacy_raising_trigger for each row execute function tell()"
+            "create trigger tell before insert on privacy_raising_trigger "
+            "for each row execute function tell()"
         )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW_CONN_PG", postgres.airflow_uri)
@@ -207,7 +209,7 @@ def test_success(ran: Ran) -> None:
 
 @pytest.mark.parametrize("task_id", FAILING)
 def test_failures_tell_no_values(ran: Ran, task_id: str) -> None:
-    """Each fails for good, with a message of the package's own that quotes no value, and no cause that does."""
+    """Each fails for good, with a message of the package's own; neither it nor its cause quotes a value."""
     from airflow.sdk.exceptions import AirflowFailException
 
     assert ran.states[task_id] == "failed"

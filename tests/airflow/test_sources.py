@@ -41,6 +41,20 @@ def orders() -> pd.DataFrame:
     )
 
 
+def as_arrow(frame: pd.DataFrame) -> Any:
+    """The frame as an Arrow table."""
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(frame)
+
+
+def as_polars(frame: pd.DataFrame) -> Any:
+    """The frame as polars has it."""
+    import polars as pl
+
+    return pl.from_pandas(frame)
+
+
 def build_targets() -> None:
     """One task for each kind of source."""
     from airflow.sdk import task
@@ -68,6 +82,9 @@ def build_targets() -> None:
     unify("pulled_unwired", {"crm": {"task_ids": "contacts"}})
     unify("pulled_unknown", {"crm": {"task_ids": "contatcs"}})
     unify("mapped", {"orders": parts})
+    # XCom holds neither polars frames nor Arrow tables, but they can be made on the way out of it.
+    unify("mapped_to_arrow", {"orders": parts.map(as_arrow)})
+    unify("mapped_to_polars", {"orders": {"data": parts.map(as_polars)}})
     parts >> unify("mapped_and_pulled", {"orders": {"task_ids": "part"}})
     unify("not_a_frame", {"crm": contacts, "orders": text})
     unify("returned_nothing", {"crm": contacts, "orders": nothing})
@@ -83,8 +100,8 @@ def build_targets() -> None:
         {
             "orders": {
                 "conn_id": "{{ 'shop' }}",
-                "sql": "select * from orders where ordered_at <= '{{ ds }}' and amount > {{ dag_run.conf.least }} "
-                "and email like '%example'",
+                "sql": "select * from orders where ordered_at <= '{{ ds }}' "
+                "and amount > {{ dag_run.conf.least }} and email like '%example'",
             }
         },
     )
@@ -166,7 +183,8 @@ def ran(folder: Path, postgres: Postgres, airflow_db: None, airflow_home: Path) 
         for name in ("orders", HOSTILE):
             quoted = '"' + name.replace('"', '""') + '"'
             connection.execute(
-                f"create table sales.{quoted} (order_id bigint, email text, amount numeric(10, 2), ordered_at timestamptz)"
+                f"create table sales.{quoted} "
+                "(order_id bigint, email text, amount numeric(10, 2), ordered_at timestamptz)"
             )
             with connection.cursor() as cursor:
                 cursor.executemany(f"insert into sales.{quoted} values (%s, %s, %s, %s)", ROWS)
@@ -201,7 +219,7 @@ Table = Callable[..., dict[str, tuple[Any, ...]]]
 
 
 def test_frames_in_a_mapping(table: Table) -> None:
-    """Two tasks' frames, one of them as ``data``; ids with gaps are integers although pandas made them floats."""
+    """Two tasks' frames, one of them as ``data``; ids that pandas made floats are whole numbers."""
     found = table("in_a_mapping", "amount", "customer_id", "city")
     assert found.pop("bob@b.example")[1].startswith("email:")
     assert found == {"ada@a.example": (1, "1001", "Bath"), None: (0, "1003", "Bath")}
@@ -227,14 +245,14 @@ def test_task_ids(ran: Ran, table: Table) -> None:
 
 
 def test_a_mapped_upstream_is_one_source(ran: Ran, table: Table) -> None:
-    """All its frames, without the instance that returned nothing, given or pulled."""
-    for task_id in ("mapped", "mapped_and_pulled"):
+    """All its frames, without the instance that returned nothing; given, pulled, or mapped to other kinds."""
+    for task_id in ("mapped", "mapped_and_pulled", "mapped_to_arrow", "mapped_to_polars"):
         assert table(task_id, "amount") == {"ada@a.example": (1,), "bob@b.example": (2,)}
         assert ran.returned[task_id]["sources"]["orders"]["records"] == 2
 
 
 def test_no_frame(ran: Ran, table: Table) -> None:
-    """A task that returned something else fails and says what; one that returned nothing is an empty source."""
+    """What a task returned is no frame: fails and says what; a task returned nothing: an empty source."""
     assert ran.states["not_a_frame"] == "failed"
     assert "'orders'" in ran.message("not_a_frame")
     assert " str" in ran.message("not_a_frame")
