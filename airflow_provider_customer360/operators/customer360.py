@@ -189,8 +189,8 @@ class Customer360Operator(BaseOperator):
         return summary
 
     def _publish(self, unified: Unified, sample: bool) -> dict[str, Any]:
+        from airflow_provider_customer360.database.connections import target_hook, target_name
         from airflow_provider_customer360.publish import Published, publish, table_exists
-        from airflow_provider_customer360.target import target_hook, target_name
 
         started = time.monotonic()
         with self._folded("Publish"):

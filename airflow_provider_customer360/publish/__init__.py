@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from airflow_provider_customer360.database.tables import Table, parse_table
 from airflow_provider_customer360.publish.failures import TransientPublishError
-from airflow_provider_customer360.publish.names import Table, parse_table
 from airflow_provider_customer360.publish.transaction import Published, check_write_mode, opened, replace
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.dialects import DUCKDB
-from airflow_provider_customer360.publish.names import Table
 from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from airflow_provider_customer360.database.failures import code_of, is_transient
 from airflow_provider_customer360.unify.errors import Customer360Error, PublishError, TransientError
 
 Result = TypeVar("Result")
 
-_DRIVERS = frozenset({"duckdb", "_duckdb", "psycopg", "psycopg2", "sqlite3"})
-#: What passes by itself: SQLSTATE classes, SQLite's names, DuckDB's classes.
-_TRANSIENT = ("08", "40", "53", "55P03", "57P", "SQLITE_BUSY", "SQLITE_LOCKED", "Transaction", "IOException")
-#: Drivers raise these without a code when the connection broke.
-_BROKEN = frozenset({"OperationalError", "InterfaceError", "ConnectionException", "ConnectionTimeout"})
 _CONSTRAINT = (
     "A constraint that somebody put on the table refuses the profiles: drop or relax it, or correct the data."
 )
@@ -53,15 +49,10 @@ def guarded(action: Callable[[], Result], subject: str) -> Result:
     raise error
 
 
-def from_driver(error: Exception) -> bool:
-    """Whether a database driver raised the error."""
-    return any(base.__module__.partition(".")[0] in _DRIVERS for base in type(error).__mro__)
-
-
 def _retold(error: Exception, subject: str) -> PublishError:
     code = code_of(error)
     label = code or type(error).__name__
-    transient = label.startswith(_TRANSIENT) or (code is None and label in _BROKEN)
+    transient = is_transient(error)
     advice = [text for prefix, text in _ADVICE.items() if label.startswith(prefix)]
     if transient:
         advice = ["This passes by itself; run the task again, or give it retries."]
@@ -70,15 +61,6 @@ def _retold(error: Exception, subject: str) -> PublishError:
         f"{subject} failed with {type(error).__name__}{named}{_constraint(error)}; the table is as it was. "
         f"{' '.join(advice)} The database's own message may quote customers and is left out."
     )
-
-
-def code_of(error: Exception) -> str | None:
-    """SQLSTATE, or SQLite's name of the error, or None."""
-    for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
-        code = getattr(error, attribute, None)
-        if isinstance(code, str):
-            return code
-    return None
 
 
 def _constraint(error: Exception) -> str:

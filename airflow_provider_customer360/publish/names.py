@@ -1,61 +1,19 @@
-"""Names of tables and columns: parsed and shortened here and nowhere else."""
+"""Names in the target: shortened where the database limits them."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import string
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.unify.errors import ConfigError
-from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
     from airflow_provider_customer360.publish.dialects import Dialect
 
-_PART = r'(?:"(?:[^"]|"")+"|[^".]+)'
-_TABLE = re.compile(rf"({_PART})(?:\.({_PART}))?", re.DOTALL)
 _LOWER_ASCII = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table's name and, where it was stated, its schema."""
-
-    schema: str | None
-    name: str
-
-    @property
-    def quoted(self) -> str:
-        """The name as SQL."""
-        return ".".join(quoted(part) for part in (self.schema, self.name) if part is not None)
-
-    def __str__(self) -> str:
-        return self.name if self.schema is None else f"{self.schema}.{self.name}"
-
-
-def parse_table(text: str) -> Table:
-    """Read ``name`` or ``schema.name``; a part in double quotes may hold dots and doubled quotes.
-
-    Raises:
-        ConfigError: the text is neither.
-    """
-    match = _TABLE.fullmatch(text) if isinstance(text, str) else None
-    parts = [_unquoted(part) for part in match.groups() if part is not None] if match else []
-    if not all(parts) or not parts:
-        raise ConfigError(
-            f"target_table is {text!r}; give 'name' or 'schema.name', and put a part that has a dot in "
-            "double quotes, such as '\"my.table\"'."
-        )
-    for part in parts:
-        quoted(part)  # refuses what no database accepts
-    return Table(parts[0] if len(parts) == 2 else None, parts[-1])
-
-
-def _unquoted(part: str) -> str:
-    return part[1:-1].replace('""', '"') if part.startswith('"') else part.strip()
 
 
 def check_length(table: Table, dialect: Dialect) -> None:

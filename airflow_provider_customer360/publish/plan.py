@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.columns import ColumnType, ExistingColumn, Kind, base_of, type_of
 from airflow_provider_customer360.publish.dialects import FLOATING, Dialect
-from airflow_provider_customer360.publish.names import Table, column_names, fold
+from airflow_provider_customer360.publish.names import column_names, fold
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_customer360.database.failures import driver_of
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, Dialect, dialect_of
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
-from airflow_provider_customer360.publish.failures import from_driver, guarded
-from airflow_provider_customer360.publish.names import Table
+from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.postgres_session import PostgresSession
 from airflow_provider_customer360.publish.sqlite_session import SqliteSession
 
@@ -70,7 +71,7 @@ def _connected(hook: DbApiHook) -> Any:
         try:
             return hook.get_conn()
         except Exception as error:
-            if not from_driver(error):
+            if driver_of(type(error)) is None:
                 raise  # Airflow's own: no such connection
             failure = error
         if "lock on file" not in str(failure) or time.monotonic() > deadline:

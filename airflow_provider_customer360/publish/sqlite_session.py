@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.batches import to_rows
 from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, SQLITE
-from airflow_provider_customer360.publish.names import Table
 from airflow_provider_customer360.unify.errors import PublishError
 from airflow_provider_customer360.unify.quoting import quoted
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.dialects import Dialect
-from airflow_provider_customer360.publish.names import Table
 from airflow_provider_customer360.publish.plan import Column, Plan
 from airflow_provider_customer360.unify.quoting import quoted
 

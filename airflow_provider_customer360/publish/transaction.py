@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import statements
 from airflow_provider_customer360.publish.batches import clean, cut
 from airflow_provider_customer360.publish.columns import ExistingColumn
 from airflow_provider_customer360.publish.dialects import Dialect, dialect_of
 from airflow_provider_customer360.publish.failures import guarded
-from airflow_provider_customer360.publish.names import Table, check_length
+from airflow_provider_customer360.publish.names import check_length
 from airflow_provider_customer360.publish.plan import Column, Plan, Relation, columns_of, make_plan
 from airflow_provider_customer360.publish.session import Session, open_session
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError

@@ -21,7 +21,7 @@ import psycopg2
 import pyarrow as pa
 import pytest
 
-from airflow_provider_customer360.sql_source import TransientSourceError, read_sql, table_query
+from airflow_provider_customer360.extract.sql import TransientSourceError, read_sql, table_query
 from airflow_provider_customer360.unify.errors import SourceError, TransientError
 from airflow_provider_customer360.unify.staging import stage
 
@@ -361,7 +361,7 @@ def test_a_table_is_read_by_its_quoted_name(table: str, sql: str | None) -> None
 def test_importing_the_module_is_cheap() -> None:
     """Nothing heavy is loaded until a query is read."""
     code = (
-        "import sys, airflow_provider_customer360.sql_source\n"
+        "import sys, airflow_provider_customer360.extract.sql\n"
         "heavy = {'pandas', 'pyarrow', 'duckdb', 'polars', 'airflow'}\n"
         "print(heavy & set(sys.modules))\n"
     )

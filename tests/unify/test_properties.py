@@ -288,11 +288,11 @@ def assert_is_customer(row: Mapping[str, Any], customer: Customer) -> None:
 
 # No shrinking: at this price of a run it takes minutes, and a failure prints its case whole.
 few = settings(
-    max_examples=4,
+    max_examples=8,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-more = settings(few, max_examples=20)
+more = settings(few, max_examples=40)
 
 
 @more

@@ -51,8 +51,8 @@ def _opened(task: BaseOperator, context: Context, name: str, spec: Any) -> Sourc
 
 
 def _query(spec: Mapping[str, Any]) -> Iterator[pa.Table]:
-    from airflow_provider_customer360.sql_source import read_sql, table_query
-    from airflow_provider_customer360.target import hook_of
+    from airflow_provider_customer360.database.connections import hook_of
+    from airflow_provider_customer360.extract.sql import read_sql, table_query
 
     sql = spec["sql"] if "sql" in spec else table_query(spec["table"])
     yield from read_sql(hook_of(spec["conn_id"]), sql, spec.get("parameters"))

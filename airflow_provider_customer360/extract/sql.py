@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from airflow_provider_customer360.publish.failures import code_of
-from airflow_provider_customer360.publish.names import parse_table
+from airflow_provider_customer360.database.failures import code_of, driver_of, is_transient, number_of
+from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.unify.errors import (
     ConfigError,
     Customer360Error,
@@ -80,14 +80,7 @@ _WAYS = {
 }
 _ANY_DRIVER = _Way(lambda connection: connection.cursor())
 
-#: What passes by itself: SQLSTATE classes and SQLite's names; MySQL's numbers.
-_TRANSIENT_STATES = ("08", "40", "53", "55P03", "57P", "SQLITE_BUSY", "SQLITE_LOCKED")
-_TRANSIENT_NUMBERS = frozenset({1040, 1205, 1213, 2002, 2003, 2006, 2013})
-#: Raised without a code when a connection is refused or breaks; DuckDB's when the file is in use.
-_BROKEN = frozenset(
-    {("psycopg", "OperationalError"), ("psycopg", "InterfaceError"), ("psycopg", "ConnectionTimeout"),
-     ("psycopg2", "OperationalError"), ("psycopg2", "InterfaceError"), ("duckdb", "IOException")}
-)  # fmt: skip
+_ABOUT_NAMES = frozenset({"CatalogException", "BinderException"})
 _NO_RESULT = "The SQL of the source returns no rows and columns; give one SELECT."
 
 
@@ -133,7 +126,7 @@ def table_query(table: str) -> str:
         SourceError: the text names no table.
     """
     try:
-        return f"SELECT * FROM {parse_table(table).quoted}"  # noqa: S608 - quoted
+        return f"SELECT * FROM {parse_table(table).quoted}"
     except ConfigError:
         raise SourceError(
             f"table is {table!r}; give 'name' or 'schema.name', and put a part that has a dot in double "
@@ -142,11 +135,11 @@ def table_query(table: str) -> str:
 
 
 def _batches(connection: Any, sql: str, parameters: Parameters, batch_rows: int) -> Iterator[pa.Table]:
-    driver = _driver(type(connection))
+    driver = driver_of(type(connection))
     if driver == "duckdb":
         yield from _arrow_of_duckdb(connection, sql, parameters, batch_rows)
         return
-    way = _WAYS.get(driver, _ANY_DRIVER)
+    way = _WAYS.get(driver or "", _ANY_DRIVER)
     cursor = way.cursor(connection)
     try:
         # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
@@ -207,12 +200,6 @@ def _declared(described: Sequence[Any], types: Mapping[int, str]) -> pa.DataType
     return getattr(pa, name)() if name else None
 
 
-def _driver(kind: type) -> str:
-    """The driver that a class of it, or one derived from such, comes from."""
-    known = [base.__module__.partition(".")[0].lstrip("_") for base in kind.__mro__]
-    return next((name for name in known if name in {*_WAYS, "duckdb"}), known[0])
-
-
 def _retold(error: Exception, hook: DbApiHook) -> SourceError:
     """A driver's error without what may quote a row."""
     from airflow.providers.common.compat.sdk import AirflowNotFoundException
@@ -223,27 +210,22 @@ def _retold(error: Exception, hook: DbApiHook) -> SourceError:
             f"There is no connection {conn_id!r}. Create it in the UI (Admin, Connections), with `airflow "
             f"connections add {conn_id!r} --conn-uri ...`, or in the variable AIRFLOW_CONN_{conn_id.upper()}."
         )
-    code, driver, name = code_of(error), _driver(type(error)), type(error).__name__
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else None
-    transient = code.startswith(_TRANSIENT_STATES) if code else (driver, name) in _BROKEN
-    transient = (
-        transient or number in _TRANSIENT_NUMBERS or isinstance(error, (ConnectionError, TimeoutError))
-    )
+    code, number, name = code_of(error), number_of(error), type(error).__name__
     label = f"{name} ({code or number})" if code or number else name
-    message = _harmless_message(error, code, driver)
+    message = _harmless_message(error, code)
     told = f": {message}" if message else "; its message may quote customers and is left out."
-    kind = TransientSourceError if transient else SourceError
+    kind = TransientSourceError if is_transient(error) else SourceError
     return kind(f"The query over connection {conn_id!r} failed with {label}{told}")
 
 
-def _harmless_message(error: Exception, code: str | None, driver: str) -> str | None:
+def _harmless_message(error: Exception, code: str | None) -> str | None:
     """The database's message where it is about names: SQLSTATE class 42, a catalog, a missing module."""
     if isinstance(error, ImportError):
         return str(error)
     message = None
     if code and code.startswith("42"):
         message = getattr(getattr(error, "diag", None), "message_primary", None)
-    elif driver == "duckdb" and type(error).__name__ in ("CatalogException", "BinderException"):
+    elif driver_of(type(error)) == "duckdb" and type(error).__name__ in _ABOUT_NAMES:
         message = str(error).partition("\n")[0]
     # A text literal of the SQL may be a parameter: a syntax error is reported near one.
     return message if message and "'" not in message else None

@@ -1,0 +1,1 @@
+"""What reading and publishing share: connections, names of tables, failures of drivers."""

@@ -1,0 +1,50 @@
+"""Names of tables as users write them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.quoting import quoted
+
+_PART = r'(?:"(?:[^"]|"")+"|[^".]+)'
+_TABLE = re.compile(rf"({_PART})(?:\.({_PART}))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name and, where it was stated, its schema."""
+
+    schema: str | None
+    name: str
+
+    @property
+    def quoted(self) -> str:
+        """The name as SQL."""
+        return ".".join(quoted(part) for part in (self.schema, self.name) if part is not None)
+
+    def __str__(self) -> str:
+        return self.name if self.schema is None else f"{self.schema}.{self.name}"
+
+
+def parse_table(text: str) -> Table:
+    """Read ``name`` or ``schema.name``; a part in double quotes may hold dots and doubled quotes.
+
+    Raises:
+        ConfigError: the text is neither.
+    """
+    match = _TABLE.fullmatch(text) if isinstance(text, str) else None
+    parts = [_unquoted(part) for part in match.groups() if part is not None] if match else []
+    if not all(parts) or not parts:
+        raise ConfigError(
+            f"target_table is {text!r}; give 'name' or 'schema.name', and put a part that has a dot in "
+            "double quotes, such as '\"my.table\"'."
+        )
+    for part in parts:
+        quoted(part)  # refuses what no database accepts
+    return Table(parts[0] if len(parts) == 2 else None, parts[-1])
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.strip()
