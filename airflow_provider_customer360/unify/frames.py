@@ -40,7 +40,8 @@ def arrow_tables(data: Any) -> Iterator[pa.Table]:
     tables = _opened(data)
     if tables is not None:
         return iter(tables)
-    if isinstance(data, (str, bytes, Mapping)) or not hasattr(data, "__iter__"):
+    # A Series is iterable too, but what it would give is values.
+    if isinstance(data, (str, bytes, Mapping)) or not hasattr(data, "__iter__") or hasattr(data, "iloc"):
         raise SourceError(f"The data is {_named(data)}, not a frame; {_ALLOWED}.")
     return _each(data)
 

@@ -78,7 +78,7 @@ TIMES = (
     ("last seen", "last activity", "last active", "last login", "last visit", "last request"),
     (
         *("order", "ordered", "purchase", "purchased", "transaction", "booking", "booked", "placed", "paid"),
-        *("payment", "original", "processed", "submitted", "received", "sent"),
+        *("payment", "original", "processed", "submitted", "received", "sent", "opened"),
     ),
     ("created", "create", "creation", "signup", "signed up", "registered", "registration", "joined", "optin"),
     ("updated", "update", "last updated", "modified", "last modified", "last changed", "changed", "system"),

@@ -298,6 +298,13 @@ INPUTS = {
         },
         rows={"a": {"amount": 2**63 - 1}, "b": {"amount": 1}},
     ),
+    "an empty attribute column beside booleans": Case(
+        lambda: {
+            "x": Source(data=ids(vip=[False, True]), attributes=["vip"]),
+            "y": Source(data=ids(vip=[None, None]), attributes=["vip"]),
+        },
+        rows={"a": {"vip": False}, "b": {"vip": True}},
+    ),
     # Statements that do not fit.
     "an unknown column is stated": Case(
         lambda: stated(ids(amount=[1, 2]), metrics=["amuont"]),
