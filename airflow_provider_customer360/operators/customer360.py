@@ -158,7 +158,7 @@ class Customer360Operator(BaseOperator):
         self._killed.set()
 
     def _execute(self, context: Context) -> dict[str, Any]:
-        from airflow_provider_customer360.extract import open_sources
+        from airflow_provider_customer360.extract.sources import open_sources
         from airflow_provider_customer360.unify.pipeline import unify
         from airflow_provider_customer360.unify.sample import sample_sources
 

@@ -102,7 +102,7 @@ def _metrics(engine: Engine, plan: Plan) -> tuple[tuple[Metric, ...], tuple[str,
 
 def _attributes(plan: Plan) -> tuple[Attribute, ...]:
     return tuple(
-        Attribute(name, _common_type([column.type for _, column in fed]))
+        Attribute(name, _common_type([column.type for _, column in fed if not column.empty]))
         for name, fed in _by_output(plan, Role.ATTRIBUTE).items()
     )
 
@@ -119,6 +119,8 @@ def _common_type(types: Sequence[str]) -> str:
     """One type that holds the values of all: their own, a time for dates and times, else text."""
     if len(set(types)) == 1:
         return types[0]
+    if not types:  # no value anywhere
+        return "VARCHAR"
     if set(types) <= {"DATE", "TIMESTAMP"}:
         return "TIMESTAMP"
     if set(types) <= {"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}:

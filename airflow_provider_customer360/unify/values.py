@@ -47,12 +47,13 @@ class Sample:
         plain = f"nullif({text(column.internal, column.type)}, '')"
         # Placeholders speak neither for nor against a type.
         said = f"{standardised('customer_id', column.internal, column.type)}"
+        key = r"[^\s.]" if column.type == "DOUBLE" else r"\S"  # 0.53 is no key, but a text may have dots
         values, emails, phones, compact = self._row(
             column,
             f"count({said})",
             f"count(*) FILTER (regexp_matches({plain}, '@') AND {said} IS NOT NULL)",
             f"count({standardised('phone', column.internal, column.type)})",
-            f"count(*) FILTER (regexp_full_match({plain}, '[^\\s.]{{1,128}}') AND {said} IS NOT NULL)",
+            f"count(*) FILTER (regexp_full_match({plain}, '{key}{{1,128}}') AND {said} IS NOT NULL)",
         )
         if not values:
             return Finding(proposed, "no value to check it by")

@@ -34,9 +34,9 @@ from types import SimpleNamespace
 
 import duckdb, pendulum, pyarrow.parquet
 import airflow.providers.postgres.hooks.postgres
-from airflow_provider_customer360 import Customer360Operator, extract, publish
+from airflow_provider_customer360 import Customer360Operator, publish
 from airflow_provider_customer360.database import connections
-from airflow_provider_customer360.extract import sql
+from airflow_provider_customer360.extract import sources, sql
 from airflow_provider_customer360.unify import pipeline
 
 for path in sys.stdin:

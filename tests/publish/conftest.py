@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.publish.databases import NAMES, Database, connect
@@ -28,13 +29,21 @@ def prepared(
     """An empty database that hooks reach through the connection ``target``."""
     is_postgres = name.startswith("psycopg")
     server: Any = request.getfixturevalue("postgres") if is_postgres else None
-    database = connect(name, folder, server.airflow_uri if server else "")
+    database = connect(name, folder, own_database(server) if server else "")
     for variable, value in database.environment.items():
         monkeypatch.setenv(variable, value)
     if is_postgres:
         monkeypatch.setattr("airflow.providers.postgres.hooks.postgres.USE_PSYCOPG3", name == "psycopg3")
         database.execute("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
     return database
+
+
+def own_database(server: Any) -> str:
+    """The URI of a database that no other tests leave tables in."""
+    with psycopg.connect(server.dsn, autocommit=True) as connection:
+        if not connection.execute("SELECT 1 FROM pg_database WHERE datname = 'publishing'").fetchone():
+            connection.execute("CREATE DATABASE publishing")
+    return f"{server.airflow_uri.rpartition('/')[0]}/publishing"
 
 
 @pytest.fixture
