@@ -1,8 +1,10 @@
 """Stage 5: records and customers to profiles.
 
 Table ``totals``: one row per customer, and one (``customer`` NULL) for the unidentified records; the
-columns of ``records_<i>`` without identifiers, ``sources`` (a bit per source) and ``s_<i>`` (records of
-source *i*). Table ``profiles``: the published columns.
+counts, times and metrics of ``records_<i>``, ``sources`` (a bit per source) and ``s_<i>`` (records of
+source *i*). Table ``attributes_<i>``: the attributes of source *i*, one row per customer; kept apart,
+because carrying every source's text through one grouping costs more than joining a few columns at the
+end. Table ``profiles``: the published columns.
 """
 
 from __future__ import annotations
@@ -14,16 +16,21 @@ from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.quoting import literal, quoted
 from airflow_provider_customer360.unify.resolve import NodeKeys
-from airflow_provider_customer360.unify.schema import Metric, Plan, Role, SourcePlan
+from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, Role, SourcePlan
 
 
 def aggregate(engine: Engine, plan: Plan, keys: NodeKeys, as_of: datetime, active_within: timedelta) -> None:
-    """Make ``totals`` and ``profiles``.
+    """Make ``totals``, ``attributes_<i>`` and ``profiles``.
 
     Raises:
         DataError: a record was lost or counted twice, which would be a defect of this package.
     """
     engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan, keys)}", doing="adding up records")
+    for index, attributes in _attributes(plan).items():
+        engine.run(
+            f"CREATE OR REPLACE TABLE attributes_{index} AS {_latest(plan, keys, index, attributes)}",
+            doing="choosing attributes",
+        )
     engine.run(
         f"CREATE OR REPLACE TABLE profiles AS {_profiles(engine, plan, as_of, active_within)}",
         doing="putting profiles together",
@@ -41,7 +48,6 @@ def _totals(plan: Plan, keys: NodeKeys) -> str:
         "max(last_seen) AS last_seen",
         *(f"coalesce(sum(s_{index}), 0)::BIGINT AS s_{index}" for index in range(len(plan.sources))),
         *(item for k, metric in enumerate(plan.metrics) for item in _merge(k, metric)),
-        *(f"max(a_{k}) AS a_{k}" for k in range(len(plan.attributes))),
     ]
     return (
         f"SELECT {', '.join(items)} FROM ({' UNION ALL BY NAME '.join(customer_records)}) GROUP BY customer"
@@ -51,11 +57,30 @@ def _totals(plan: Plan, keys: NodeKeys) -> str:
 def _customer_records(plan: Plan, keys: NodeKeys, index: int, source: SourcePlan) -> str:
     """The records of one source with their customer instead of their identifiers."""
     hidden = [f"{prefix}_{j}" for j in range(len(source.having(Role.IDENTIFIER))) for prefix in ("id", "raw")]
+    hidden += [f"a_{k}" for k in _attributes(plan).get(index, [])]
     everything = f"r.* EXCLUDE ({', '.join(hidden)})" if hidden else "r.*"
     return (
         f"SELECT i.customer, {everything}, records AS s_{index}, {records.source_bit(plan, index)} AS source "
         f"FROM {records.table(index)} AS r "
         f"LEFT JOIN (SELECT node, customer FROM identities) AS i ON i.node = {keys.first(source)}"
+    )
+
+
+def _attributes(plan: Plan) -> dict[int, list[int]]:
+    """The attributes that each source feeds, by position in the plan; sources without any are left out."""
+    fed = {
+        index: [k for k, one in enumerate(plan.attributes) if one.name in source.outputs(Role.ATTRIBUTE)]
+        for index, source in enumerate(plan.sources)
+    }
+    return {index: attributes for index, attributes in fed.items() if attributes}
+
+
+def _latest(plan: Plan, keys: NodeKeys, index: int, attributes: list[int]) -> str:
+    latest = [f"max(a_{k}) AS a_{k}" for k in attributes]
+    return (
+        f"SELECT customer, {', '.join(latest)} FROM {records.table(index)} "
+        f"JOIN (SELECT node, customer FROM identities) AS i ON i.node = {keys.first(plan.sources[index])} "
+        "GROUP BY customer"
     )
 
 
@@ -73,7 +98,7 @@ def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
     items = [
         "customers.customer_id AS customer_id",
         *(f"shown.i_{number} AS {quoted(name)}" for number, name in shown),
-        *(f"a_{k}.v AS {quoted(attribute.name)}" for k, attribute in enumerate(plan.attributes)),
+        *(_surviving(plan, k, attribute) for k, attribute in enumerate(plan.attributes)),
         *_finals(engine, plan),
         *(f"s_{index} AS {quoted(source.output + '_records')}" for index, source in enumerate(plan.sources)),
         "total_records",
@@ -83,7 +108,15 @@ def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
         f"{active} AS is_active",
     ]
     joined = f" JOIN ({_shown_identifiers(shown)}) AS shown USING (customer)" if shown else ""
+    joined += "".join(f" LEFT JOIN attributes_{index} USING (customer)" for index in _attributes(plan))
     return f"SELECT {', '.join(items)} FROM totals JOIN customers USING (customer){joined}"
+
+
+def _surviving(plan: Plan, k: int, attribute: Attribute) -> str:
+    """The latest of the sources' latest values."""
+    latest = [f"attributes_{index}.a_{k}" for index, fed in _attributes(plan).items() if k in fed]
+    best = latest[0] if len(latest) == 1 else f"greatest({', '.join(latest)})"
+    return f"({best}).v AS {quoted(attribute.name)}"
 
 
 def _start(as_of: datetime, active_within: timedelta) -> datetime:

@@ -89,6 +89,10 @@ class SourcePlan:
         """The columns of one role."""
         return tuple(column for column in self.columns if column.role is role)
 
+    def outputs(self, role: Role) -> frozenset[str | None]:
+        """The profile columns, or identifier types, that columns of one role feed."""
+        return frozenset(column.output for column in self.having(role))
+
     @property
     def event_time(self) -> ColumnPlan | None:
         """The column that says when a record happened."""

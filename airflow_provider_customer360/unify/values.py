@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.records import occurred_at
-from airflow_provider_customer360.unify.schema import ColumnPlan
+from airflow_provider_customer360.unify.schema import ColumnPlan, Role
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
 from airflow_provider_customer360.unify.standardise import standardised, text
 
@@ -31,8 +32,18 @@ class Sample:
 
     def __init__(self, engine: Engine, staged: Staged) -> None:
         self._engine = engine
-        self._staged = staged
         self._by_name = {column.internal: column for column in staged.columns}
+        self._relation = staged.relation
+        proposed = [column.internal for column in staged.columns if _proposes(column)]
+        if staged.rows > SAMPLE_ROWS and proposed:
+            self._relation = f"{staged.relation}_sample"
+            percent = 100 * SAMPLE_ROWS / staged.rows
+            engine.run(
+                f"CREATE OR REPLACE TEMP TABLE {self._relation} AS SELECT * FROM "
+                f"(SELECT {', '.join(proposed)} FROM {staged.relation}) "
+                f"TABLESAMPLE bernoulli({percent:.4f}%) REPEATABLE (42)",
+                doing="sampling values",
+            )
 
     def column(self, internal: str) -> StagedColumn:
         """A staged column by its internal name."""
@@ -86,15 +97,14 @@ class Sample:
         return bool(values) and times >= _NEARLY_ALL * values
 
     def _row(self, column: StagedColumn, *items: str) -> tuple[int, ...]:
-        sampled = ""
-        if self._staged.rows > SAMPLE_ROWS:
-            percent = 100 * SAMPLE_ROWS / self._staged.rows
-            sampled = f" TABLESAMPLE bernoulli({percent:.4f}%) REPEATABLE (42)"
-        rows = f"(SELECT {column.internal} FROM {self._staged.relation})"
         return self._engine.row(
-            f"SELECT {', '.join(items)} FROM (SELECT * FROM {rows}{sampled})",
-            doing=f"looking at column {column.name!r}",
+            f"SELECT {', '.join(items)} FROM {self._relation}", doing=f"looking at column {column.name!r}"
         )
+
+
+def _proposes(column: StagedColumn) -> bool:
+    """Whether the name proposes a role that values have to confirm."""
+    return classify(column.name).role in (Role.IDENTIFIER, Role.EVENT_TIME)
 
 
 def _share(identifier_type: str, matching: int, values: int, words: str) -> Finding:
