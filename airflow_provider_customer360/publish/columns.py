@@ -14,6 +14,17 @@ if TYPE_CHECKING:
 
 #: Digits of the largest 64-bit integer.
 _INTEGER_DIGITS = 19
+_DECIMAL_DIGITS = 38
+#: Kinds that a column of a kind may become: each value stays what it was.
+_WIDER = {
+    "INTEGER": ("DECIMAL", "FLOAT", "TEXT"),
+    "DECIMAL": ("DECIMAL", "FLOAT", "TEXT"),
+    "FLOAT": ("TEXT",),
+    "BOOLEAN": ("TEXT",),
+    "DATE": ("TIMESTAMP", "TIMESTAMPTZ", "TEXT"),
+    "TIMESTAMP": ("TIMESTAMPTZ", "TEXT"),
+    "TIMESTAMPTZ": ("TEXT",),
+}
 _NATIVE = re.compile(r"(?P<base>[^(]*)(?:\((?P<arguments>[-\d, ]*)\))?(?P<rest>.*)")
 
 
@@ -89,9 +100,20 @@ def base_of(native: str) -> tuple[str, tuple[int, ...]]:
     return " ".join(f"{match['base']} {match['rest']}".split()), numbers
 
 
+def widened(old: ColumnType, new: ColumnType) -> ColumnType | None:
+    """The type that an existing column has to become to hold the new values; None where it may not."""
+    if new.kind.name not in _WIDER.get(old.kind.name, ()):
+        return None
+    if new.kind is Kind.DECIMAL:
+        return ColumnType(Kind.DECIMAL, _DECIMAL_DIGITS, max(old.scale, new.scale))
+    return new
+
+
 def decimal_fits(column: ColumnType, precision: int, scale: int = 0) -> bool:
     """Whether a decimal column of this size holds every value of an integer or decimal column."""
     if column.kind is Kind.INTEGER:
         return precision - scale >= _INTEGER_DIGITS and scale >= 0
-    whole = column.precision - column.scale
+    # A column of all the digits there are takes what a smaller scale leaves room for; what is larger still
+    # is refused by the database.
+    whole = column.precision - column.scale if precision < _DECIMAL_DIGITS else 0
     return column.kind is Kind.DECIMAL and precision - scale >= whole and scale >= column.scale

@@ -12,6 +12,7 @@ from airflow_provider_customer360.publish.columns import (
     Kind,
     base_of,
     decimal_fits,
+    widened,
 )
 from airflow_provider_customer360.unify.errors import ConfigError
 
@@ -41,6 +42,7 @@ class Dialect:
         key: constraint of the key column of a new table.
         after_load: statement that prepares the loaded staging table for joins.
         begin: statement after which no other publisher touches the target, parameters as of `describe`.
+        widen: statements that give an existing column another type.
         lock: statement after which nobody else writes to the existing target; readers go on.
         differs: operator that compares two values, of which either may be null.
         max_name_bytes: longest name of a column or table.
@@ -57,6 +59,7 @@ class Dialect:
     key: str
     after_load: str = ""
     begin: str
+    widen: tuple[str, ...]
     lock: str = ""
     differs: str = "IS DISTINCT FROM"
     max_name_bytes: int | None = None
@@ -72,6 +75,15 @@ class Dialect:
         if base in self.decimals and size and self.sized:
             return decimal_fits(column, *size[:2])
         return base in self.holds[column.kind] and not (size and self.sized)
+
+    def widened(self, column: ColumnType, existing: ExistingColumn) -> str | None:
+        """The type that the existing column has to become to hold the column's values, where it may."""
+        base, size = base_of(existing.native)
+        own = (kind for kind in self.types if base_of(self.native(ColumnType(kind)))[0] == base)
+        kind = next(own, None)
+        old = kind and ColumnType(kind, *(size[:2] if kind is Kind.DECIMAL and len(size) > 1 else ()))
+        wide = widened(old, column) if old else None
+        return self.native(wide) if wide else None
 
 
 def _holds(**names: str) -> Mapping[Kind, frozenset[str]]:
@@ -119,6 +131,7 @@ POSTGRES = Dialect(
     begin="""SELECT pg_advisory_xact_lock(hashtextextended(
         concat_ws('.', coalesce(%s::text, current_schema()), %s::text), 360))""",
     lock="LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE",
+    widen=("ALTER TABLE {target} ALTER COLUMN {column} TYPE {type} USING CAST({column} AS {type})",),
     max_name_bytes=63,
     folds_case=False,
 )
@@ -169,6 +182,7 @@ DUCKDB = Dialect(
     # three times as big. Nothing else writes here, and the staging table's keys are checked every time.
     key=" NOT NULL",
     begin="BEGIN TRANSACTION",
+    widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
 )
 
 SQLITE = Dialect(
@@ -208,6 +222,12 @@ SQLITE = Dialect(
     key=" NOT NULL PRIMARY KEY",
     after_load="CREATE INDEX temp.{index} ON {staging} (c0)",
     begin="BEGIN IMMEDIATE",
+    widen=(  # SQLite cannot change a type
+        "ALTER TABLE {target} RENAME COLUMN {column} TO {old}",
+        "ALTER TABLE {target} ADD COLUMN {column} {type}",
+        "UPDATE {target} SET {column} = {old}",
+        "ALTER TABLE {target} DROP COLUMN {old}",
+    ),
     differs="IS NOT",
 )
 

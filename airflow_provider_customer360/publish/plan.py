@@ -51,6 +51,7 @@ class Plan:
         key, values: the columns of the profiles.
         create: the target does not exist.
         added: columns that the target lacks.
+        widened: columns whose type has to become another, with that type.
         nulled: columns that the profiles no longer have.
         key_is_unique: the database guarantees it.
     """
@@ -60,6 +61,7 @@ class Plan:
     values: tuple[Column, ...]
     create: bool
     added: tuple[Column, ...] = ()
+    widened: tuple[tuple[str, str], ...] = ()
     nulled: tuple[str, ...] = ()
     key_is_unique: bool = True
 
@@ -109,13 +111,14 @@ def make_plan(dialect: Dialect, target: Table, columns: Sequence[Column], relati
             "table, or give target_table another name."
         )
     matched = tuple(map(_matched, columns, found))
-    _check_types(dialect, target, columns, found)
+    pairs = [(column, old) for column, old in zip(columns, found, strict=True) if old is not None]
     return Plan(
         target,
         matched[0],
         matched[1:],
         create=False,
         added=tuple(column for column, old in zip(columns, found, strict=True) if old is None),
+        widened=_widened(dialect, target, pairs),
         nulled=tuple(column.name for column in existing.values() if _becomes_null(target, column)),
         key_is_unique=key.unique,
     )
@@ -129,13 +132,16 @@ def _matched(column: Column, existing: ExistingColumn | None) -> Column:
     return replace(column, name=existing.name, cast="double precision" if floating else None)
 
 
-def _check_types(
-    dialect: Dialect, target: Table, columns: Sequence[Column], found: Sequence[ExistingColumn | None]
-) -> None:
+def _widened(
+    dialect: Dialect, target: Table, pairs: Sequence[tuple[Column, ExistingColumn]]
+) -> tuple[tuple[str, str], ...]:
+    """The existing columns that need a wider type, with that type."""
+    tight = [(column, old) for column, old in pairs if not dialect.fits(column.type, old)]
+    wider = [(old.name, dialect.widened(column.type, old)) for column, old in tight]
     conflicts = [
         f"{old.name!r} is {old.native or 'without a type'}, the profiles need {column.native}"
-        for column, old in zip(columns, found, strict=True)
-        if old is not None and not dialect.fits(column.type, old)
+        for (column, old), (_, wide) in zip(tight, wider, strict=True)
+        if wide is None
     ]
     if conflicts:
         raise PublishError(
@@ -143,6 +149,7 @@ def _check_types(
             "their types with ALTER TABLE, drop or rename them (they are then added anew), or give "
             "target_table another name. The table is as it was."
         )
+    return tuple((name, wide) for name, wide in wider if wide)
 
 
 def _becomes_null(target: Table, column: ExistingColumn) -> bool:

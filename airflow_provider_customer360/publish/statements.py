@@ -51,6 +51,13 @@ def add_column(plan: Plan, column: Column) -> str:
     return f"ALTER TABLE {plan.target.quoted} ADD COLUMN {quoted(column.name)} {column.native}"
 
 
+def widen_column(dialect: Dialect, plan: Plan, name: str, native: str) -> list[str]:
+    """Give an existing column a wider type."""
+    old = quoted(f"customer360_old_{hashlib.sha256(name.encode()).hexdigest()[:8]}")
+    target, column = plan.target.quoted, quoted(name)
+    return [one.format(target=target, column=column, type=native, old=old) for one in dialect.widen]
+
+
 def delete_repeated(plan: Plan) -> str:
     """Remove every row whose key comes twice: which of them is right cannot be told."""
     key, target = quoted(plan.key.name), plan.target.quoted

@@ -152,6 +152,9 @@ def _merge(publication: Publication, plan: Plan) -> tuple[int, int, int]:
     else:
         for column in plan.added:
             publication.run(statements.add_column(plan, column))
+        for name, native in plan.widened:
+            for statement in statements.widen_column(dialect, plan, name, native):
+                publication.run(statement)
         if not plan.key_is_unique:
             deleted += publication.run(statements.delete_repeated(plan))
         deleted += publication.run(statements.delete_gone(staging, plan))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -78,20 +79,51 @@ def test_a_column_that_must_have_a_value_is_named(db: Database) -> None:
 
 def test_a_type_that_cannot_hold_the_values_is_refused(db: Database) -> None:
     """The message names column, both types and the remedy; nothing was read or written."""
-    first = people(("a", "a@x.org", 1))
+    first = profiles([("a", "many")], **TEXT_KEY, orders=pa.string())
     db.publish(first)
-    changed = profiles([("a", "a@x.org", Decimal("1.50"))],
-                       **TEXT_KEY, email=pa.string(), orders=pa.decimal128(20, 2))  # fmt: skip
+    changed = profiles([("a", True)], **TEXT_KEY, orders=pa.bool_())
+    if db.name == "sqlite":  # whose text columns hold anything but would turn it into text
+        changed = profiles([("a", 1.5)], **TEXT_KEY, orders=pa.float64())
 
     def unread() -> Any:
         raise AssertionError("profiles were read")
         yield
 
-    with pytest.raises(
-        PublishError, match=r"'orders' is (?i:bigint|integer).*need (?i:numeric|decimal).*ALTER TABLE"
-    ):
+    with pytest.raises(PublishError, match=r"'orders' is (?i:text|varchar).*ALTER TABLE"):
         publish(db.hook, "customers", unread(), changed.schema)
-    assert db.rows() == [("a", "a@x.org", 1)]
+    assert db.rows() == [("a", "many")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((pa.int64(), 20), (pa.float64(), 10.5)),
+        ((pa.int64(), 20), (pa.decimal128(38, 2), Decimal("10.50"))),
+        ((pa.decimal128(38, 1), Decimal("1.5")), (pa.decimal128(38, 2), Decimal("1.25"))),
+        ((pa.decimal128(38, 2), Decimal("1.25")), (pa.float64(), 1.125)),
+        ((pa.date32(), date(2026, 1, 1)), (pa.timestamp("us"), datetime.fromisoformat("2026-01-01 10:00"))),
+        ((pa.bool_(), True), (pa.string(), "maybe")),
+        ((pa.int64(), 7), (pa.string(), "seven")),
+    ],
+    ids=str,
+)
+def test_a_wider_type_is_widened(db: Database, before: tuple[Any, Any], after: tuple[Any, Any]) -> None:
+    """What tomorrow's data need the column becomes; today's values come through, and then nothing changes."""
+    kind, value = before
+    db.publish(profiles([("a", value), ("b", value)], **TEXT_KEY, value=kind))
+    wide, wider_value = after
+    rows = profiles([("a", wider_value), ("c", None)], **TEXT_KEY, value=wide)
+    published = db.publish(rows)
+    assert (published.rows_inserted, published.rows_updated, published.rows_deleted) == (1, 1, 1)
+    assert db.publish(rows).rows_unchanged == 2
+    ((stored,), (nothing,)) = db.query("SELECT value FROM customers ORDER BY customer_id")
+    assert nothing is None
+    assert stored == wider_value or str(stored).replace("T", " ").startswith(str(wider_value))
+    narrow = profiles([("a", value)], **TEXT_KEY, value=kind)
+    if wide == pa.string() or wide == pa.timestamp("us") or db.name == "sqlite":
+        return
+    db.publish(narrow)
+    assert float(db.query("SELECT value FROM customers")[0][0]) == float(value)
 
 
 @pytest.mark.parametrize(
@@ -122,8 +154,6 @@ def test_a_wider_type_is_kept(db: Database, kind: pa.DataType, value: Any, nativ
         ("numeric(18,0)", pa.int64(), False),
         ("numeric(38,20)", pa.int64(), False),
         ("numeric(12,2)", pa.decimal128(10, 2), True),
-        ("numeric(12,2)", pa.decimal128(12, 3), False),
-        ("numeric(11,4)", pa.decimal128(10, 2), False),
         ("varchar(20)", pa.string(), False),
         ("integer", pa.int64(), False),
         ("real", pa.float64(), False),
