@@ -40,4 +40,4 @@ def is_transient(error: Exception) -> bool:
         return True
     if code or number is not None:
         return number in _TRANSIENT_NUMBERS or (code or "").startswith(_TRANSIENT_CODES)
-    return name in (_DUCKDB_BUSY if driver == "duckdb" else _BROKEN if driver else ())
+    return name in (_DUCKDB_BUSY if driver == "duckdb" else _BROKEN)

@@ -227,5 +227,7 @@ def _harmless_message(error: Exception, code: str | None) -> str | None:
         message = getattr(getattr(error, "diag", None), "message_primary", None)
     elif driver_of(type(error)) == "duckdb" and type(error).__name__ in _ABOUT_NAMES:
         message = str(error).partition("\n")[0]
+    elif str(error).startswith(("no such table: ", "no such column: ")):  # SQLite
+        message = str(error)
     # A text literal of the SQL may be a parameter: a syntax error is reported near one.
     return message if message and "'" not in message else None

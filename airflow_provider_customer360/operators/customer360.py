@@ -158,11 +158,13 @@ class Customer360Operator(BaseOperator):
         self._killed.set()
 
     def _execute(self, context: Context) -> dict[str, Any]:
+        from airflow_provider_customer360.database.connections import target_hook
         from airflow_provider_customer360.extract.sources import open_sources
         from airflow_provider_customer360.unify.pipeline import unify
         from airflow_provider_customer360.unify.sample import sample_sources
 
         as_of = self._reference_time(context)
+        target_hook(self.target_conn_id)  # a missing target is said before hours of reading, not after
         wired = open_sources(self, context)
         sample = not wired and self.when_no_data in ("auto", "sample")
         try:

@@ -100,9 +100,14 @@ def base_of(native: str) -> tuple[str, tuple[int, ...]]:
     return " ".join(f"{match['base']} {match['rest']}".split()), numbers
 
 
+def is_wider(kind: Kind, than: Kind) -> bool:
+    """Whether a column of one kind takes the values of another."""
+    return kind.name in _WIDER.get(than.name, ())
+
+
 def widened(old: ColumnType, new: ColumnType) -> ColumnType | None:
     """The type that an existing column has to become to hold the new values; None where it may not."""
-    if new.kind.name not in _WIDER.get(old.kind.name, ()):
+    if not is_wider(new.kind, old.kind):
         return None
     if new.kind is Kind.DECIMAL:
         return ColumnType(Kind.DECIMAL, _DECIMAL_DIGITS, max(old.scale, new.scale))

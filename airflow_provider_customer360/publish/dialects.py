@@ -12,6 +12,7 @@ from airflow_provider_customer360.publish.columns import (
     Kind,
     base_of,
     decimal_fits,
+    is_wider,
     widened,
 )
 from airflow_provider_customer360.unify.errors import ConfigError
@@ -78,12 +79,27 @@ class Dialect:
 
     def widened(self, column: ColumnType, existing: ExistingColumn) -> str | None:
         """The type that the existing column has to become to hold the column's values, where it may."""
+        old = self._own(existing)
+        wide = widened(old, column) if old else None
+        return self.native(wide) if wide else None
+
+    def converted(self, column: ColumnType, existing: ExistingColumn) -> str | None:
+        """The existing type where an earlier run has widened it beyond what the column needs now."""
+        if column.kind is Kind.INTEGER and base_of(existing.native)[0] in FLOATING:
+            return "double precision"
+        old = self._own(existing)
+        # Whether a decimal suffices is a matter of its digits.
+        wider = old and old.kind not in (column.kind, Kind.DECIMAL) and is_wider(old.kind, column.kind)
+        return self.native(old) if old and wider else None
+
+    def _own(self, existing: ExistingColumn) -> ColumnType | None:
+        """The column type that an existing column was created for, if it is of a type that we create."""
         base, size = base_of(existing.native)
         own = (kind for kind in self.types if base_of(self.native(ColumnType(kind)))[0] == base)
         kind = next(own, None)
-        old = kind and ColumnType(kind, *(size[:2] if kind is Kind.DECIMAL and len(size) > 1 else ()))
-        wide = widened(old, column) if old else None
-        return self.native(wide) if wide else None
+        if kind is Kind.DECIMAL:
+            return ColumnType(kind, *size[:2]) if len(size) > 1 else None
+        return ColumnType(kind) if kind and not size else None
 
 
 def _holds(**names: str) -> Mapping[Kind, frozenset[str]]:
@@ -202,7 +218,8 @@ SQLITE = Dialect(
     },
     holds=_holds(
         TEXT="text, varchar, char, character, character varying, nvarchar, clob, blob, any, ",
-        INTEGER="integer, int, bigint, numeric, decimal, double, double precision, real, float, blob, any, ",
+        INTEGER="integer, int, bigint, numeric, decimal, decimal_blob, double, double precision, real, "
+        "float, blob, any, ",
         DECIMAL="decimal_blob, blob, any, ",
         FLOAT="double, double precision, real, float, blob, any, ",
         BOOLEAN="boolean, bool, integer, int, bigint, numeric, blob, any, ",

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table
-from airflow_provider_customer360.publish.columns import ColumnType, ExistingColumn, Kind, base_of, type_of
-from airflow_provider_customer360.publish.dialects import FLOATING, Dialect
+from airflow_provider_customer360.publish.columns import ColumnType, ExistingColumn, type_of
+from airflow_provider_customer360.publish.dialects import Dialect
 from airflow_provider_customer360.publish.names import column_names, fold
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
 
@@ -110,7 +110,7 @@ def make_plan(dialect: Dialect, target: Table, columns: Sequence[Column], relati
             f"Table {target} has no column {columns[0].name!r}, the key of the profiles; add it, drop the "
             "table, or give target_table another name."
         )
-    matched = tuple(map(_matched, columns, found))
+    matched = tuple(_matched(dialect, column, old) for column, old in zip(columns, found, strict=True))
     pairs = [(column, old) for column, old in zip(columns, found, strict=True) if old is not None]
     return Plan(
         target,
@@ -124,19 +124,23 @@ def make_plan(dialect: Dialect, target: Table, columns: Sequence[Column], relati
     )
 
 
-def _matched(column: Column, existing: ExistingColumn | None) -> Column:
+def _matched(dialect: Dialect, column: Column, existing: ExistingColumn | None) -> Column:
     if existing is None:
         return column
-    floating = column.type.kind is Kind.INTEGER and base_of(existing.native)[0] in FLOATING
-    # Above 2^53 an integer never equals the double that it was stored as: convert, then compare.
-    return replace(column, name=existing.name, cast="double precision" if floating else None)
+    # Values are converted before they are compared: above 2^53 an integer never equals the double that
+    # it was stored as.
+    return replace(column, name=existing.name, cast=dialect.converted(column.type, existing))
 
 
 def _widened(
     dialect: Dialect, target: Table, pairs: Sequence[tuple[Column, ExistingColumn]]
 ) -> tuple[tuple[str, str], ...]:
     """The existing columns that need a wider type, with that type."""
-    tight = [(column, old) for column, old in pairs if not dialect.fits(column.type, old)]
+    tight = [
+        (column, old)
+        for column, old in pairs
+        if not dialect.fits(column.type, old) and not dialect.converted(column.type, old)
+    ]
     wider = [(old.name, dialect.widened(column.type, old)) for column, old in tight]
     conflicts = [
         f"{old.name!r} is {old.native or 'without a type'}, the profiles need {column.native}"

@@ -39,7 +39,10 @@ _THINGS = (
     "interactions opportunity opportunities deal deals "
 )
 _TABLES_OF_THINGS = frozenset(_THINGS.split())
+#: What is said of a thing itself: ``order_date``; ``order_count`` is said of a customer.
+_FACTS = frozenset(["date", "status", "time", "number", "no", "type", "state", "name", "at"])
 _BORNE_OUT = 0.9
+_PROOF = 0.1  # of keys that are no small numbers: two systems do not make up the same ones
 _NEARLY_UNIQUE = 0.9
 _AGREEMENT = 0.5
 _VALUES = 10_000
@@ -85,9 +88,9 @@ def _settle_alone(engine: Engine, plan: SourcePlan) -> SourcePlan:
     if column is None:
         return plan
     others = plan.having(Role.IDENTIFIER)
-    thing = next((word for word in words(plan.name) if word in _TABLES_OF_THINGS), None)
+    thing = _thing(plan)
     if thing:
-        return _replace(plan, column, reason=f"the key of a row: source {plan.name!r} is a table of {thing}")
+        return _replace(plan, column, reason=f"the key of a row: the table is one of {thing}")
     if any(other.output == "customer_id" for other in others):
         return _replace(plan, column, reason="the key of a row: the source has a customer_id besides")
     if not others:
@@ -96,6 +99,14 @@ def _settle_alone(engine: Engine, plan: SourcePlan) -> SourcePlan:
     if not _is_table_of_customers(engine, plan, column, others):
         return _replace(plan, column, reason="the key of a row: the table has several rows a customer")
     return plan
+
+
+def _thing(plan: SourcePlan) -> str | None:
+    """What a table holds that is no customers, by its name or by columns such as ``order_date``."""
+    named = next((word for word in words(plan.name) if word in _TABLES_OF_THINGS), None)
+    spelled = [words(column.name) for column in plan.columns]
+    facts = (name[0] for name in spelled if len(name) == 2 and name[1] in _FACTS)
+    return named or next((word for word in facts if word in _TABLES_OF_THINGS), None)
 
 
 def _is_table_of_customers(
@@ -124,10 +135,11 @@ def _borne_out(engine: Engine, plan: SourcePlan, plans: Sequence[SourcePlan]) ->
                 f"(SELECT DISTINCT {_key(column, identifier_type)} AS v FROM {other.relation} "
                 f"WHERE {column.internal} IS NOT NULL ORDER BY hash(v) LIMIT {_VALUES}) WHERE v IS NOT NULL"
             )
-            if not values or contained < _BORNE_OUT * values:
+            are_small = small > _AGREEMENT * values
+            if not contained or contained < (_BORNE_OUT if are_small else _PROOF) * values:
                 continue
             agreement = _agreement(engine, plan, other, identifier_type)
-            by_chance = small > _AGREEMENT * values and not _is_named_for(plan, identifier_type)
+            by_chance = are_small and not _is_named_for(plan, identifier_type)
             if agreement or (agreement is None and not by_chance):
                 found.add(identifier_type)
     return found

@@ -115,9 +115,8 @@ def check_roles(identifiers: Any, metrics: Any, attributes: Any) -> None:
             raise ConfigError(
                 f"metrics is {_kind(metrics)}; give a list of columns to sum, or {{'amount': 'sum'}}."
             )
-        unknown = (
-            sorted(set(metrics.values()) - set(METRIC_AGGREGATES)) if isinstance(metrics, Mapping) else []
-        )
+        stated = metrics.values() if isinstance(metrics, Mapping) else ()
+        unknown = sorted({str(aggregate) for aggregate in stated} - set(METRIC_AGGREGATES))
         if unknown:
             raise ConfigError(
                 f"metrics asks for {', '.join(map(repr, unknown))}; allowed: {', '.join(METRIC_AGGREGATES)}."

@@ -13,6 +13,7 @@ from airflow_provider_customer360.unify.bare_id import settle_bare_ids
 from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
+from airflow_provider_customer360.unify.guests import mark_guests
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.outputs import name_outputs
 from airflow_provider_customer360.unify.schema import (
@@ -24,9 +25,10 @@ from airflow_provider_customer360.unify.schema import (
     SourcePlan,
     strength,
 )
-from airflow_provider_customer360.unify.spelling import canonical
+from airflow_provider_customer360.unify.spelling import canonical, words
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
 from airflow_provider_customer360.unify.values import Sample
+from airflow_provider_customer360.unify.vocabulary import FLAGS
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def detect(
     stated = {name: _stated(name, staged[name], sources[name], config) for name in staged}
     _check_global_names(config, stated)
     plans = [_detect_source(engine, name, staged[name], stated[name]) for name in staged]
-    plans = settle_bare_ids(engine, plans)
+    plans = [mark_guests(engine, plan) for plan in settle_bare_ids(engine, plans)]
     _check_identifiable(plans)
     types = sorted(
         {column.output or "" for plan in plans for column in plan.having(Role.IDENTIFIER)}, key=strength
@@ -108,8 +110,7 @@ def _by_name_and_values(plan: ColumnPlan, column: StagedColumn, sample: Sample, 
                 output=found.identifier_type,
                 reason=f"{verdict.reason}; {found.reason}",
             )
-        if found.final:
-            return replace(plan, reason=f"{verdict.reason}, but {found.reason}")
+        verdict = replace(verdict, reason=f"{verdict.reason}, but {found.reason}")
     elif verdict.role is Role.IGNORED:
         return replace(plan, reason=verdict.reason)
     if verdict.time_rank is not None and stated.event_time is None:
@@ -123,6 +124,8 @@ def _value_role(
     if column.empty:
         return replace(plan, reason="no value in any record")
     numeric = column.type in ("BIGINT", "DOUBLE") or column.type.startswith("DECIMAL")
+    if numeric and additive and words(column.name)[:1] and words(column.name)[0] in FLAGS:
+        additive, name_reason = False, "named like a yes or no"
     if numeric and additive:
         if stated.metrics is not None:
             return replace(plan, reason="numeric, but the metrics are stated without it")
@@ -131,7 +134,8 @@ def _value_role(
         )
     if stated.attributes is not None:
         return replace(plan, reason="the attributes are stated without it")
-    reason = name_reason if numeric else f"{_ATTRIBUTE_KINDS.get(column.type, 'text')}; most recent value"
+    kind = f"{_ATTRIBUTE_KINDS.get(column.type, 'number' if numeric else 'text')}; most recent value"
+    reason = f"{name_reason}; {kind}" if numeric or "but" in name_reason else kind
     return replace(plan, role=Role.ATTRIBUTE, reason=reason, output=canonical(column.name))
 
 
@@ -150,8 +154,11 @@ def _choose_event_time(columns: Sequence[ColumnPlan], sample: Sample, stated: St
     best = next(
         (column for column in ranked if column.reason == "stated" or sample.holds_times(column)), None
     )
-    if stated.event_time is not None and best is not None and not sample.can_hold_times(best):
-        raise ConfigError(f"event_time is {best.name!r}, which holds {best.type.lower()} values, not times.")
+    if stated.event_time is not None and best is not None and not sample.may_hold_times(best):
+        raise ConfigError(
+            f"event_time is {best.name!r}, whose {best.type.lower()} values are no times that can be read; "
+            "convert it in the source, to ISO 8601 for example."
+        )
     chosen = []
     for column in columns:
         if column.role is not Role.EVENT_TIME or column is best:
@@ -163,7 +170,10 @@ def _choose_event_time(columns: Sequence[ColumnPlan], sample: Sample, stated: St
             why = f"another time of the record; {best.name!r} is its event time" if best else "a time"
             chosen.append(replace(column, role=Role.IGNORED, reason=why))
         else:
-            chosen.append(_value_role(replace(column, role=Role.IGNORED), staged, stated, True, ""))
+            why = f"{column.reason}, but not better than {best.name!r}" if best else column.reason
+            if not sample.holds_times(column):
+                why = f"{column.reason}, but its values are no times that can be read"
+            chosen.append(_value_role(replace(column, role=Role.IGNORED), staged, stated, False, why))
     return chosen
 
 

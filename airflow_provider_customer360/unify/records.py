@@ -66,19 +66,26 @@ def part_columns(k: int, metric: Metric) -> list[str]:
 def occurred_at(column: ColumnPlan) -> str:
     """An event time as TIMESTAMP in UTC; text and zoneless times are taken as UTC.
 
-    Whole numbers are epochs, told apart by their size: seconds, milli-, micro- or nanoseconds.
+    Text is ISO 8601, ``2026-01-03 10:00:00 -0500``, RFC 2822 or day first with dots; what may be month or
+    day first is not guessed. Whole numbers are days such as 20260103 or epochs, told apart by their size:
+    seconds, milli-, micro- or nanoseconds.
     """
     name = column.internal
     if column.type in ("BIGINT", "DOUBLE") or column.type.startswith("DECIMAL"):
+        day = f"CASE WHEN {name} BETWEEN 19000101 AND 21001231 THEN {name}::BIGINT::VARCHAR END"
         micros = (
             f"CASE WHEN abs({name}) < 1e11 THEN {name} * 1e6 WHEN abs({name}) < 1e14 THEN {name} * 1e3 "
             f"WHEN abs({name}) < 1e17 THEN {name} ELSE {name} / 1e3 END"
         )
-        moment = f"make_timestamp(TRY_CAST({micros} AS BIGINT))"
+        # 20260103 is a day; as seconds it would be one of 1970.
+        moment = f"coalesce(try_strptime({day}, '%Y%m%d'), make_timestamp(TRY_CAST({micros} AS BIGINT)))"
     elif column.type == "TIMESTAMP WITH TIME ZONE":
         moment = f"({name} AT TIME ZONE 'UTC')"
     elif column.type == "VARCHAR":
-        moment = f"(TRY_CAST(trim({name}) AS TIMESTAMP WITH TIME ZONE) AT TIME ZONE 'UTC')"
+        zoned = f"try_strptime(trim({name}), ['%Y-%m-%d %H:%M:%S %z', '%a, %d %b %Y %H:%M:%S %z'])"
+        plain = f"try_strptime(trim({name}), ['%d.%m.%Y', '%d.%m.%Y %H:%M', '%d.%m.%Y %H:%M:%S', '%Y%m%d'])"
+        iso = f"TRY_CAST(trim({name}) AS TIMESTAMP WITH TIME ZONE)"
+        moment = f"coalesce({iso} AT TIME ZONE 'UTC', {zoned} AT TIME ZONE 'UTC', {plain})"
     else:
         moment = f"{name}::TIMESTAMP"
     return f"CASE WHEN isfinite({moment}) THEN {moment} END"
@@ -107,6 +114,9 @@ def _grouped(plan: Plan, source: SourcePlan) -> str:
     raw = [(column.output or "", column.internal, column.type) for column in identifiers]
     held = [f"{key} IS NOT NULL AS raw_{j}" for j, key in enumerate(keys)]
     everything = f"* EXCLUDE ({', '.join(keys)})" if keys else "*"
+    guests = [f"nullif(id_{j}, '0') AS id_{j}" for j, column in enumerate(identifiers) if column.guests]
+    if guests:
+        everything += f" REPLACE ({', '.join(guests)})"
     return f"SELECT {', '.join([everything, *held])} FROM ({standardise(grouped, raw)})"
 
 

@@ -34,7 +34,7 @@ _STRENGTH = {"customer_id": 0, "user_id": 1, "email": 3, "phone": 4, "anonymous_
 _OWN_KEY = 2
 STANDARD_TYPES = frozenset(_STRENGTH)
 #: Identifier types whose values are personal data: never shown, and only as a digest in a key.
-PERSONAL_TYPES = frozenset({"email", "phone"})
+PERSONAL_TYPES = frozenset({"email", "phone", "ssn", "passport_id", "passport_no", "passport_number"})
 
 
 def strength(identifier_type: str) -> tuple[int, str]:
@@ -55,6 +55,7 @@ class ColumnPlan:
         output: the identifier type, or the profile column that a metric or attribute feeds.
         aggregate: how a metric is aggregated (``sum``, ``mean``, ``min``, ``max``).
         empty: no value is known, so the type says nothing.
+        guests: an identifier whose value 0 stands for whoever has no number.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ColumnPlan:
     output: str | None = None
     aggregate: str | None = None
     empty: bool = False
+    guests: bool = False
 
 
 @dataclass(frozen=True)

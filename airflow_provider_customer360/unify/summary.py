@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from airflow_provider_customer360.unify import records, sums
+from airflow_provider_customer360.unify.advice import advice
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.mask import mask
 from airflow_provider_customer360.unify.quoting import quoted
@@ -16,8 +17,6 @@ from airflow_provider_customer360.unify.schema import Plan, Role
 
 PREVIEW_ROWS = 5
 _PREVIEW_METRICS = 5
-_SAMPLED = 100_000
-_SAME = 0.9
 
 
 def summarise(engine: Engine, plan: Plan, as_of: datetime | None) -> dict[str, Any]:
@@ -41,10 +40,7 @@ def summarise(engine: Engine, plan: Plan, as_of: datetime | None) -> dict[str, A
         "identifiers": _identifiers(engine, plan, customers),
         "metrics": _metrics(engine, plan),
         "columns": _columns(plan),
-        "warnings": [
-            *plan.warnings,
-            *_warnings(plan, sources, as_of, _after(engine, as_of), _same_values(engine, plan)),
-        ],
+        "warnings": [*plan.warnings, *advice(engine, plan, sources, as_of)],
         "sample_data": False,
         "preview": preview(engine, plan),
     }
@@ -166,69 +162,6 @@ def _columns(plan: Plan) -> list[dict[str, Any]]:
         }
         for source, column in plan.columns()
     ]
-
-
-def _after(engine: Engine, as_of: datetime | None) -> int:
-    if as_of is None:
-        return 0
-    (count,) = engine.row(
-        f"SELECT count(*) FROM profiles WHERE last_seen > TIMESTAMPTZ '{as_of.isoformat()}'"
-    )
-    return int(count)
-
-
-def _same_values(engine: Engine, plan: Plan) -> list[tuple[str, str]]:
-    """Pairs of types that share nearly all values, though those are different customers.
-
-    Small numbers are left out: any two numberings share them.
-    """
-    (size,) = engine.row("SELECT count(*) FROM identities")
-    keys = (
-        "SELECT t, identifier_value AS v, customer FROM identities "
-        f"WHERE hash(identifier_value) % {size // _SAMPLED + 1} = 0 "
-        "AND NOT regexp_full_match(identifier_value, '[0-9]{1,9}') AND NOT contains(identifier_value, '@')"
-    )
-    found = engine.rows(
-        f"WITH keys AS ({keys}), sizes AS (SELECT t, count(*) AS n FROM keys GROUP BY t), "
-        "pairs AS (SELECT x.t AS a, y.t AS b, count(*) AS shared, "
-        "count(*) FILTER (x.customer = y.customer) AS joined "
-        "FROM keys x JOIN keys y ON x.v = y.v AND x.t < y.t GROUP BY ALL) "
-        "SELECT a, b FROM pairs JOIN sizes x ON x.t = a JOIN sizes y ON y.t = b "
-        f"WHERE shared >= {_SAME} * least(x.n, y.n) AND joined < shared / 2 ORDER BY a, b"
-    )
-    return [(plan.identifier_types[a], plan.identifier_types[b]) for a, b in found]
-
-
-def _warnings(
-    plan: Plan,
-    sources: Mapping[str, Mapping[str, Any]],
-    as_of: datetime | None,
-    after: int,
-    same_values: Sequence[tuple[str, str]],
-) -> Sequence[str]:
-    warnings = []
-    for source in plan.sources:
-        counts = sources[source.name]
-        lost = counts["records"] - counts["identified"]
-        if lost:
-            why = "" if source.having(Role.IDENTIFIER) else "; none of its columns identifies a customer"
-            warnings.append(
-                f"Source {source.name!r}: {lost:,} of {counts['records']:,} records have no usable "
-                f"identifier and are in no profile{why}."
-            )
-    for one, other in same_values:
-        warnings.append(
-            f"{one} and {other} have the same values but are two identifier types, which are never compared. "
-            f'If they number the same people, state it: "identifiers": {{"{one}": "<the {other} column>"}}.'
-        )
-    if not plan.has_event_time:
-        warnings.append("No source has an event time, so every customer counts as active.")
-    if after and as_of:
-        warnings.append(
-            f"{after:,} customers were last seen after the reference time {as_of.isoformat()}; they count "
-            "as active."
-        )
-    return warnings
 
 
 def _plain(**values: Any) -> dict[str, Any]:

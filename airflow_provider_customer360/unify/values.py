@@ -20,11 +20,10 @@ _NEARLY_ALL = 0.9
 
 @dataclass(frozen=True)
 class Finding:
-    """What the values say: the type they bear out, or (``final``) that the column is to be ignored."""
+    """The type that the values bear out, if any, and why."""
 
     identifier_type: str | None
     reason: str
-    final: bool = False
 
 
 class Sample:
@@ -33,13 +32,14 @@ class Sample:
     def __init__(self, engine: Engine, staged: Staged) -> None:
         self._engine = engine
         self._by_name = {column.internal: column for column in staged.columns}
-        self._relation = staged.relation
+        self._whole = staged.relation
+        self._sampled: frozenset[str] = frozenset()
         proposed = [column.internal for column in staged.columns if _proposes(column)]
         if staged.rows > SAMPLE_ROWS and proposed:
-            self._relation = f"{staged.relation}_sample"
+            self._sampled = frozenset(proposed)
             percent = 100 * SAMPLE_ROWS / staged.rows
             engine.run(
-                f"CREATE OR REPLACE TEMP TABLE {self._relation} AS SELECT * FROM "
+                f"CREATE OR REPLACE TEMP TABLE {staged.relation}_sample AS SELECT * FROM "
                 f"(SELECT {', '.join(proposed)} FROM {staged.relation}) "
                 f"TABLESAMPLE bernoulli({percent:.4f}%) REPEATABLE (42)",
                 doing="sampling values",
@@ -78,27 +78,33 @@ class Sample:
             return Finding(None, "most of its values are not written like keys")
         return Finding(proposed, "its values are written like keys")
 
-    def can_hold_times(self, column: ColumnPlan) -> bool:
-        """Whether the type of a column allows times."""
-        return column.type != "BOOLEAN"
+    def may_hold_times(self, column: ColumnPlan) -> bool:
+        """Whether a column that the user states as event time has a single time, or no value at all."""
+        values, times = self._times(column)
+        return bool(times or not values)
 
     def holds_times(self, column: ColumnPlan) -> bool:
-        """Whether nearly all values are times between 1970 and 2100, with at least one there."""
-        if not self.can_hold_times(column):
-            return False
-        moment = occurred_at(column)
-        values, times = self._row(
-            self.column(column.internal),
-            f"count({column.internal})",
-            f"count(*) FILTER (year({moment}) BETWEEN 1970 AND 2100 AND {moment} <> TIMESTAMP '1970-01-01')"
-            if column.type == "VARCHAR" or column.type.startswith(("DATE", "TIME"))
-            else f"count(*) FILTER (year({moment}) BETWEEN 1990 AND 2100)",
-        )
+        """Whether nearly all values are times between 1970 (numbers: 1990) and 2100."""
+        values, times = self._times(column)
         return bool(values) and times >= _NEARLY_ALL * values
 
+    def _times(self, column: ColumnPlan) -> tuple[int, ...]:
+        """The number of values, placeholders left out, and of times among them."""
+        if column.type == "BOOLEAN":
+            return 1, 0
+        moment, is_text = occurred_at(column), column.type == "VARCHAR"
+        is_number = not is_text and not column.type.startswith(("DATE", "TIME"))
+        said = standardised("id", column.internal, column.type) if is_text else column.internal
+        return self._row(
+            self.column(column.internal),
+            f"count({said})",
+            f"count(*) FILTER (year({moment}) BETWEEN {1990 if is_number else 1970} AND 2100)",
+        )
+
     def _row(self, column: StagedColumn, *items: str) -> tuple[int, ...]:
+        relation = f"{self._whole}_sample" if column.internal in self._sampled else self._whole
         return self._engine.row(
-            f"SELECT {', '.join(items)} FROM {self._relation}", doing=f"looking at column {column.name!r}"
+            f"SELECT {', '.join(items)} FROM {relation}", doing=f"looking at column {column.name!r}"
         )
 
 

@@ -79,19 +79,19 @@ def test_a_column_that_must_have_a_value_is_named(db: Database) -> None:
 
 def test_a_type_that_cannot_hold_the_values_is_refused(db: Database) -> None:
     """The message names column, both types and the remedy; nothing was read or written."""
-    first = profiles([("a", "many")], **TEXT_KEY, orders=pa.string())
+    first = profiles([("a", True)], **TEXT_KEY, orders=pa.bool_())
     db.publish(first)
-    changed = profiles([("a", True)], **TEXT_KEY, orders=pa.bool_())
-    if db.name == "sqlite":  # whose text columns hold anything but would turn it into text
-        changed = profiles([("a", 1.5)], **TEXT_KEY, orders=pa.float64())
+    changed = profiles([("a", 2)], **TEXT_KEY, orders=pa.int64())
 
     def unread() -> Any:
         raise AssertionError("profiles were read")
         yield
 
-    with pytest.raises(PublishError, match=r"'orders' is (?i:text|varchar).*ALTER TABLE"):
+    with pytest.raises(
+        PublishError, match=r"'orders' is (?i:boolean).*need (?i:bigint|integer).*ALTER TABLE"
+    ):
         publish(db.hook, "customers", unread(), changed.schema)
-    assert db.rows() == [("a", "many")]
+    assert db.rows() == [("a", True)]
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,8 @@ def test_a_wider_type_is_widened(db: Database, before: tuple[Any, Any], after: t
     assert nothing is None
     assert stored == wider_value or str(stored).replace("T", " ").startswith(str(wider_value))
     narrow = profiles([("a", value)], **TEXT_KEY, value=kind)
-    if wide == pa.string() or wide == pa.timestamp("us") or db.name == "sqlite":
-        return
-    db.publish(narrow)
-    assert float(db.query("SELECT value FROM customers")[0][0]) == float(value)
+    assert db.publish(narrow).rows_updated == 1  # and back again, into the column as it is
+    assert db.publish(narrow).rows_unchanged == 1
 
 
 @pytest.mark.parametrize(
@@ -158,11 +156,11 @@ def test_a_wider_type_is_kept(db: Database, kind: pa.DataType, value: Any, nativ
         ("integer", pa.int64(), False),
         ("real", pa.float64(), False),
         ("timestamp(3)", pa.timestamp("us"), False),
-        ("timestamp with time zone", pa.timestamp("us"), False),
-        ("timestamp with time zone", pa.date32(), False),
-        ("text", pa.int64(), False),
+        ("timestamp with time zone", pa.timestamp("us"), True),
+        ("timestamp with time zone", pa.date32(), True),
+        ("text", pa.int64(), True),
         ("bigint", pa.bool_(), False),
-        ("double precision", pa.decimal128(10, 2), False),
+        ("double precision", pa.decimal128(10, 2), True),
     ],
 )
 def test_which_types_fit(pg: Database, native: str, kind: pa.DataType, fits: bool) -> None:
