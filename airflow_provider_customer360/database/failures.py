@@ -18,7 +18,10 @@ def driver_of(kind: type) -> str | None:
 
 
 def code_of(error: Exception) -> str | None:
-    """SQLSTATE, or SQLite's name of the error, or None."""
+    """SQLSTATE, or SQLite's or DuckDB's name of the error where that says more than its class, or None."""
+    # Before 2.0 DuckDB reports a constraint that fails at the end of a transaction as trouble with that.
+    if type(error).__name__ == "TransactionException" and "constraint" in str(error).lower():
+        return "ConstraintException"
     for attribute in ("sqlstate", "pgcode", "sqlite_errorname"):
         code = getattr(error, attribute, None)
         if isinstance(code, str):

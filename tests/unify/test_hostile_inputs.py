@@ -435,7 +435,7 @@ EXPRESSIONS: dict[str, Any] = {
     "random()": ConfigError("rerun"),
     "now()": ConfigError("as_of"),
     "current_date": ConfigError("as_of"),
-    "amount // 0": DataError("nullif"),
+    "customer_id::INTEGER": DataError("nullif"),
     "CAST(customer_id AS INTEGER)": DataError("TRY_CAST"),
 }
 
