@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_customer360.operators.customer360 import DEFAULT_CONN_ID
 from airflow_provider_customer360.unify.errors import ConfigError
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
+DEFAULT_CONN_ID = "customer360_default"
 DEFAULT_FILE = "customer360.duckdb"
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import XComArg
 
-from airflow_provider_customer360.operators.concealed import Concealed
-from airflow_provider_customer360.operators.spec import ROLES, check_sources
+from airflow_provider_customer360.extract.concealed import Concealed
+from airflow_provider_customer360.extract.spec import ROLES, check_sources
 from airflow_provider_customer360.unify.config import Source
 from airflow_provider_customer360.unify.errors import ConfigError, SourceError
 

@@ -19,8 +19,9 @@ from airflow.providers.common.compat.sdk import (
     XComArg,
 )
 
-from airflow_provider_customer360.operators.concealed import Concealed
-from airflow_provider_customer360.operators.spec import check_sources
+from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
+from airflow_provider_customer360.extract.concealed import Concealed
+from airflow_provider_customer360.extract.spec import check_sources
 from airflow_provider_customer360.unify.config import Config, Identifiers, Metrics
 from airflow_provider_customer360.unify.errors import (
     ConfigError,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from airflow_provider_customer360.publish import Published
     from airflow_provider_customer360.unify.result import Unified
 
-DEFAULT_CONN_ID = "customer360_default"
 WHEN_NO_DATA = ("auto", "sample", "skip", "fail")
 
 

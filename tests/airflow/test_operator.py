@@ -344,7 +344,8 @@ def test_groups_are_closed_on_failure(failed: Ran) -> None:
     assert stages["sql_fails"] == ["::group::Read sources"]
     assert stages["no_identifier"] == ["::group::Detect columns"]
     assert stages["bad_derived"] == ["::group::Build profiles"]
-    assert stages["no_target_connection"] == ["::group::Publish"]
+    assert stages["target_down"] == ["::group::Publish"]
+    assert stages["no_target_connection"] == []  # said before anything is read
 
 
 def test_the_reference_time_of_a_run_without_logical_date(

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import XComArg
 
-from airflow_provider_customer360.operators.concealed import Concealed
+from airflow_provider_customer360.extract.concealed import Concealed
 from airflow_provider_customer360.unify.config import check_roles
 from airflow_provider_customer360.unify.errors import ConfigError
 
