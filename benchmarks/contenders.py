@@ -1,6 +1,6 @@
 """The same job done in different ways; each in a process of its own, so that its memory is its own.
 
-    python -m benchmarks.contenders floor /tmp/customer360-benchmarks/v1-seed360-rows1000000
+    python -m benchmarks.contenders floor DATA_FOLDER
 
 prints what `benchmarks.run` checks: customers, totals of the metrics (over profiles plus unidentified
 records) and seconds. The clock starts after imports and stops when the profiles stand in the contender's own

@@ -20,6 +20,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
+from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
 from airflow_provider_customer360.extract.spec import check_sources
 from airflow_provider_customer360.unify.config import Config, Identifiers, Metrics
@@ -100,6 +101,8 @@ class Customer360Operator(BaseOperator):
             raise ConfigError(f"when_no_data is {when_no_data!r}; allowed: {', '.join(WHEN_NO_DATA)}.")
         if write_mode != "replace":
             raise ConfigError(f"write_mode is {write_mode!r}; this version writes 'replace' only.")
+        if target_table is not None and "{{" not in str(target_table):
+            parse_table(target_table)
         if isinstance(sources, Mapping):
             check_sources(sources)
         elif sources is not None and not isinstance(sources, XComArg):

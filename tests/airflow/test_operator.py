@@ -82,6 +82,12 @@ WRONG = {
         {"when_no_data": "ignore"},
         "when_no_data is 'ignore'; allowed: auto, sample, skip, fail",
     ),
+    "a table of three parts": (
+        {"target_table": "a.b.c"},
+        "target_table is 'a.b.c'; give 'name' or 'schema.name'",
+    ),
+    "a table that is no text": ({"target_table": 5}, "target_table is 5; give 'name' or 'schema.name'"),
+    "aggregates in a list": ({"metrics": {"amount": ["sum"]}}, "metrics"),
     "no asset name": ({"asset_name": " "}, "asset_name is ' '"),
     "asset name None": ({"asset_name": None}, "asset_name is None"),
     "derived": ({"derived": ["a / b"]}, "derived is .*'average_order_value'"),
