@@ -25,7 +25,7 @@ _NOT_REPRODUCIBLE = (
 _AS_OF = "as_of"
 
 
-def derive(engine: Engine, derived: Mapping[str, str], as_of: datetime | None) -> tuple[str, ...]:
+def derive(engine: Engine, derived: Mapping[str, str], as_of: datetime | None) -> None:
     """Add the derived columns to ``profiles``, in their order; a later one may use an earlier one.
 
     Args:
@@ -34,13 +34,9 @@ def derive(engine: Engine, derived: Mapping[str, str], as_of: datetime | None) -
             allowed, subqueries are not. ``as_of`` stands for the reference time.
         as_of: the reference time.
 
-    Returns:
-        The new columns' names.
-
     Raises:
         ConfigError: an expression does not parse, names an unknown column or reaches outside the profile.
     """
-    names = []
     for name, expression in derived.items():
         column = canonical(name)
         known = [row[0] for row in engine.rows("DESCRIBE profiles")]
@@ -50,8 +46,6 @@ def derive(engine: Engine, derived: Mapping[str, str], as_of: datetime | None) -
             )
         sql = _checked(name, expression, known, as_of)
         _add(engine, name, column, sql)
-        names.append(column)
-    return tuple(names)
 
 
 def _checked(name: str, expression: str, known: Sequence[str], as_of: datetime | None) -> str:
