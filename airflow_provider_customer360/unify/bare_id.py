@@ -18,13 +18,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.identifier_types import STANDARD_TYPES, identifier_type
 from airflow_provider_customer360.unify.schema import (
     BARE_ID,
-    STANDARD_TYPES,
     ColumnPlan,
     Role,
     SourcePlan,
-    strength,
 )
 from airflow_provider_customer360.unify.spelling import words
 from airflow_provider_customer360.unify.standardise import standardised
@@ -56,7 +55,9 @@ def settle_bare_ids(engine: Engine, plans: Sequence[SourcePlan]) -> list[SourceP
     settled = {plan.name: _settle_alone(engine, plan) for plan in plans}
     open_ones = [plan for plan in settled.values() if _bare_id(plan)]
     claims = {plan.name: _borne_out(engine, plan, list(settled.values())) for plan in open_ones}
-    for claimed in sorted({one for found in claims.values() for one in found}, key=strength):
+    for claimed in sorted(
+        {one for found in claims.values() for one in found}, key=lambda name: identifier_type(name).strength
+    ):
         claimants = [
             plan for plan in open_ones if claimed in claims[plan.name] and _bare_id(settled[plan.name])
         ]

@@ -8,12 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.identifier_types import IdentifierType, identifier_type
+from airflow_provider_customer360.unify.spelling import canonical
 
 #: ``{"customer_id": "member_no", "email": ["mail", "mail_2"]}`` or just column names.
 Identifiers = Mapping[str, str | Sequence[str]] | Sequence[str]
 #: ``["amount"]`` (summed) or ``{"amount": "sum", "rating": "mean"}``.
 Metrics = Mapping[str, str] | Sequence[str]
 
+#: What is done with a customer of more records than ``max_customer_records``.
+ON_OVERSIZED = ("warn", "fail")
 METRIC_AGGREGATES = ("sum", "mean", "min", "max")
 
 
@@ -29,6 +33,8 @@ class Source:
         metrics: columns to sum, or column to aggregate (sum, mean, min, max). None: detected.
         attributes: columns of which the most recent value survives. None: detected.
         event_time: the column that says when a record happened. None: detected.
+        key: the column with the source's own key of a row, unique and never null, by which assignments
+            name rows. None: the row's number, from 0.
     """
 
     data: Any
@@ -36,11 +42,13 @@ class Source:
     metrics: Metrics | None = None
     attributes: Sequence[str] | None = None
     event_time: str | None = None
+    key: str | None = None
 
     def __post_init__(self) -> None:
         check_roles(self.identifiers, self.metrics, self.attributes)
-        if self.event_time is not None and not isinstance(self.event_time, str):
-            raise ConfigError(f"event_time is {_kind(self.event_time)}; give the name of one column.")
+        for name, value in (("event_time", self.event_time), ("key", self.key)):
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"{name} is {_kind(value)}; give the name of one column.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +59,11 @@ class Config:
         identifiers, metrics, attributes: as in `Source`, for every source that does not state its own.
         derived: new profile column to SQL expression over profile columns, evaluated in this order.
         active_within: a customer seen within this time before ``as_of`` is active.
+        identifier_types: identifier type to settings that differ from the package's, by the names of
+            `IdentifierType`: ``{"email": {"limit": 3}, "ssn": {"priority": 5, "personal": True}}``.
+        max_customer_records: a customer of more records than this is suspicious. None: of more than 1 % of
+            all records, where that is more than 1,000.
+        on_oversized_customer: ``warn`` or ``fail``.
     """
 
     identifiers: Identifiers | None = None
@@ -58,15 +71,45 @@ class Config:
     attributes: Sequence[str] | None = None
     derived: Mapping[str, str] = field(default_factory=dict)
     active_within: timedelta = timedelta(days=30)
+    identifier_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    max_customer_records: int | None = None
+    on_oversized_customer: str = "warn"
 
     def __post_init__(self) -> None:
         check_roles(self.identifiers, self.metrics, self.attributes)
+        self._check_identifier_types()
+        most = self.max_customer_records
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise ConfigError(f"max_customer_records is {most!r}; give a whole number from 1, or None.")
+        if self.on_oversized_customer not in ON_OVERSIZED:
+            raise ConfigError(
+                f"on_oversized_customer is {self.on_oversized_customer!r}; "
+                f"allowed: {', '.join(ON_OVERSIZED)}."
+            )
         object.__setattr__(self, "active_within", as_timedelta(self.active_within))
         if not isinstance(self.derived, Mapping) or not _all_text([*self.derived, *self.derived.values()]):
             raise ConfigError(
                 "derived is not a mapping of new column to SQL expression, both as text; give one "
                 "such as {'average_order_value': 'amount / nullif(orders_records, 0)'}."
             )
+
+    def type_of(self, name: str) -> IdentifierType:
+        """An identifier type with the settings that apply in this run."""
+        return identifier_type(name, self.identifier_types.get(name))
+
+    def _check_identifier_types(self) -> None:
+        stated = self.identifier_types
+        if not isinstance(stated, Mapping) or not all(isinstance(one, Mapping) for one in stated.values()):
+            raise ConfigError(
+                "identifier_types is not a mapping of identifier type to settings; give one such as "
+                "{'email': {'limit': 3}, 'phone': {'region': 'US'}}."
+            )
+        if not _all_text(list(stated)):
+            raise ConfigError("identifier_types has a type without a name; name it, such as 'email'.")
+        named = {canonical(name): settings for name, settings in stated.items()}
+        object.__setattr__(self, "identifier_types", named)
+        for name in named:
+            self.type_of(name)
 
 
 def as_timedelta(value: timedelta | int | float | str) -> timedelta:

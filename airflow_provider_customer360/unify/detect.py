@@ -14,6 +14,7 @@ from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.guests import mark_guests
+from airflow_provider_customer360.unify.identifier_types import IdentifierType
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.outputs import name_outputs
 from airflow_provider_customer360.unify.schema import (
@@ -23,7 +24,6 @@ from airflow_provider_customer360.unify.schema import (
     Plan,
     Role,
     SourcePlan,
-    strength,
 )
 from airflow_provider_customer360.unify.spelling import canonical, words
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
@@ -56,10 +56,13 @@ def detect(
     plans = [_detect_source(engine, name, staged[name], stated[name]) for name in staged]
     plans = [mark_guests(engine, plan) for plan in settle_bare_ids(engine, plans)]
     _check_identifiable(plans)
-    types = sorted(
-        {column.output or "" for plan in plans for column in plan.having(Role.IDENTIFIER)}, key=strength
-    )
-    return name_outputs(engine, Plan(tuple(plans), tuple(types)))
+    return name_outputs(engine, Plan(tuple(plans), _types(plans, config)))
+
+
+def _types(plans: Sequence[SourcePlan], config: Config) -> tuple[IdentifierType, ...]:
+    """The identifier types of all sources with their settings, the strongest first."""
+    names = {column.output or "" for plan in plans for column in plan.having(Role.IDENTIFIER)}
+    return tuple(sorted(map(config.type_of, names), key=lambda one: one.strength))
 
 
 def _detect_source(engine: Engine, name: str, staged: Staged, stated: Stated) -> SourcePlan:

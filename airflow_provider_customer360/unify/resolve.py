@@ -19,7 +19,7 @@ from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.quoting import literal
-from airflow_provider_customer360.unify.schema import PERSONAL_TYPES, Plan, Role, SourcePlan
+from airflow_provider_customer360.unify.schema import Plan, Role, SourcePlan
 from airflow_provider_customer360.unify.standardise import digest
 
 _ATTEMPTS = 5
@@ -170,9 +170,9 @@ def _customer_id(plan: Plan) -> str:
     """
     cases = []
     prefixes = ", ".join(literal(name) for name in plan.identifier_types)
-    for number, name in enumerate(plan.identifier_types):
-        value = "best.v"
-        if name in PERSONAL_TYPES:
+    for number, one in enumerate(plan.types):
+        name, value = one.name, "best.v"
+        if one.personal:
             value = digest(name, value)
         named = f"{literal(name + ':')} || {value}"
         if name == "customer_id":

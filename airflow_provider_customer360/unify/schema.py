@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from airflow_provider_customer360.unify.identifier_types import IdentifierType
+
 #: Profile columns that the package itself fills; a source's column of that name gets a prefix.
 RESERVED_COLUMNS = ("customer_id", "total_records", "data_sources", "first_seen", "last_seen", "is_active")
 
@@ -26,20 +28,6 @@ class Role(StrEnum):
     ATTRIBUTE = "attribute"
     EVENT_TIME = "event_time"
     IGNORED = "ignored"
-
-
-# How strongly a type tells one customer from another: the customer's id is taken from the strongest.
-# A type that is not listed is a vendor's own key and ranks between user_id and email.
-_STRENGTH = {"customer_id": 0, "user_id": 1, "email": 3, "phone": 4, "anonymous_id": 5}
-_OWN_KEY = 2
-STANDARD_TYPES = frozenset(_STRENGTH)
-#: Identifier types whose values are personal data: never shown, and only as a digest in a key.
-PERSONAL_TYPES = frozenset({"email", "phone", "ssn", "passport_id", "passport_no", "passport_number"})
-
-
-def strength(identifier_type: str) -> tuple[int, str]:
-    """Sort key of identifier types, the strongest first."""
-    return _STRENGTH.get(identifier_type, _OWN_KEY), identifier_type
 
 
 @dataclass(frozen=True)
@@ -134,16 +122,21 @@ class Plan:
 
     Attributes:
         sources: in the user's order, which changes no result.
-        identifier_types: the strongest first.
+        types: the identifier types, the strongest first.
         metrics, attributes: profile columns in order of first appearance.
         warnings: what a person should know, without any value of the data.
     """
 
     sources: tuple[SourcePlan, ...]
-    identifier_types: tuple[str, ...]
+    types: tuple[IdentifierType, ...]
     metrics: tuple[Metric, ...] = ()
     attributes: tuple[Attribute, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def identifier_types(self) -> tuple[str, ...]:
+        """The names of the identifier types, the strongest first."""
+        return tuple(one.name for one in self.types)
 
     @property
     def has_event_time(self) -> bool:
