@@ -14,21 +14,22 @@ from datetime import UTC, datetime, timedelta
 from airflow_provider_customer360.unify import records, sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
+from airflow_provider_customer360.unify.keys import first_key
+from airflow_provider_customer360.unify.person_names import initials
 from airflow_provider_customer360.unify.quoting import literal, quoted
-from airflow_provider_customer360.unify.resolve import NodeKeys
 from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, Role, SourcePlan
 
 
-def aggregate(engine: Engine, plan: Plan, keys: NodeKeys, as_of: datetime, active_within: timedelta) -> None:
+def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> None:
     """Make ``totals``, ``attributes_<i>`` and ``profiles``.
 
     Raises:
         DataError: a record was lost or counted twice, which would be a defect of this package.
     """
-    engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan, keys)}", doing="adding up records")
+    engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan)}", doing="adding up records")
     for index, attributes in _attributes(plan).items():
         engine.run(
-            f"CREATE OR REPLACE TABLE attributes_{index} AS {_latest(plan, keys, index, attributes)}",
+            f"CREATE OR REPLACE TABLE attributes_{index} AS {_latest(plan, index, attributes)}",
             doing="choosing attributes",
         )
     engine.run(
@@ -38,8 +39,8 @@ def aggregate(engine: Engine, plan: Plan, keys: NodeKeys, as_of: datetime, activ
     _check_conservation(engine, plan)
 
 
-def _totals(plan: Plan, keys: NodeKeys) -> str:
-    customer_records = (_customer_records(plan, keys, i, source) for i, source in enumerate(plan.sources))
+def _totals(plan: Plan) -> str:
+    customer_records = (_customer_records(plan, i, source) for i, source in enumerate(plan.sources))
     items = [
         "customer",
         "bit_or(source) AS sources",
@@ -54,15 +55,18 @@ def _totals(plan: Plan, keys: NodeKeys) -> str:
     )
 
 
-def _customer_records(plan: Plan, keys: NodeKeys, index: int, source: SourcePlan) -> str:
+def _customer_records(plan: Plan, index: int, source: SourcePlan) -> str:
     """The records of one source with their customer instead of their identifiers."""
-    hidden = [f"{prefix}_{j}" for j in range(len(source.having(Role.IDENTIFIER))) for prefix in ("id", "raw")]
+    hidden = [
+        f"{prefix}_{j}" for j in range(len(source.having(Role.IDENTIFIER))) for prefix in ("id", "k", "raw")
+    ]
+    hidden += ["initials"] if initials(source) else []
     hidden += [f"a_{k}" for k in _attributes(plan).get(index, [])]
     everything = f"r.* EXCLUDE ({', '.join(hidden)})" if hidden else "r.*"
     return (
         f"SELECT i.customer, {everything}, records AS s_{index}, {records.source_bit(plan, index)} AS source "
         f"FROM {records.table(index)} AS r "
-        f"LEFT JOIN (SELECT node, customer FROM identities) AS i ON i.node = {keys.first(source)}"
+        f"LEFT JOIN (SELECT node, customer FROM identities) AS i ON i.node = {first_key(plan, source)}"
     )
 
 
@@ -75,12 +79,12 @@ def _attributes(plan: Plan) -> dict[int, list[int]]:
     return {index: attributes for index, attributes in fed.items() if attributes}
 
 
-def _latest(plan: Plan, keys: NodeKeys, index: int, attributes: list[int]) -> str:
+def _latest(plan: Plan, index: int, attributes: list[int]) -> str:
     latest = [f"max(a_{k}) AS a_{k}" for k in attributes]
     return (
         f"SELECT customer, {', '.join(latest)} FROM {records.table(index)} "
-        f"JOIN (SELECT node, customer FROM identities) AS i ON i.node = {keys.first(plan.sources[index])} "
-        "GROUP BY customer"
+        f"JOIN (SELECT node, customer FROM identities) AS i ON "
+        f"i.node = {first_key(plan, plan.sources[index])} GROUP BY customer"
     )
 
 
@@ -107,7 +111,7 @@ def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
         "last_seen AT TIME ZONE 'UTC' AS last_seen",
         f"{active} AS is_active",
     ]
-    joined = f" JOIN ({_shown_identifiers(shown)}) AS shown USING (customer)" if shown else ""
+    joined = f" JOIN ({_shown_identifiers(engine, plan, shown)}) AS shown USING (customer)" if shown else ""
     joined += "".join(f" LEFT JOIN attributes_{index} USING (customer)" for index in _attributes(plan))
     return f"SELECT {', '.join(items)} FROM totals JOIN customers USING (customer){joined}"
 
@@ -127,13 +131,40 @@ def _start(as_of: datetime, active_within: timedelta) -> datetime:
     return start.replace(tzinfo=None)
 
 
-def _shown_identifiers(shown: list[tuple[int, str]]) -> str:
-    """Of several e-mails of one customer the profile shows the one seen last, then most, then the first."""
+def _shown_identifiers(engine: Engine, plan: Plan, shown: list[tuple[int, str]]) -> str:
+    """Of several e-mails of one customer the profile shows the one seen last, then most, then the first.
+
+    One that links nobody is shown where the customer has no other.
+    """
     latest = (
-        f"min({{'t': -coalesce(epoch_us(last_seen), {records.NEVER}), 'n': -records, 'v': identifier_value}})"
+        f"min({{'foreign': f, 't': -coalesce(epoch_us(last_seen), {records.NEVER}), 'n': -records, 'v': v}})"
     )
     items = [f"({latest} FILTER (WHERE t = {number})).v AS i_{number}" for number, _ in shown]
-    return f"SELECT customer, {', '.join(items)} FROM identities GROUP BY customer"
+    own = (
+        "SELECT customer, t, identifier_value AS v, last_seen, records, false AS f FROM identities "
+        "WHERE customer IS NOT NULL"
+    )
+    values = " UNION ALL ".join([own, *_foreign(engine, plan)])
+    return f"SELECT customer, {', '.join(items)} FROM ({values}) GROUP BY customer"
+
+
+def _foreign(engine: Engine, plan: Plan) -> list[str]:
+    """Identifiers on a customer's records that do not belong to this customer alone."""
+    types = {
+        t
+        for (t,) in engine.rows(
+            "SELECT DISTINCT t FROM identities WHERE customer IS NULL "
+            "OR node IN (SELECT b FROM dropped_links)"
+        )
+    }
+    return [
+        f"SELECT customer, {t}, id_{j}, max(r.last_seen), sum(r.records)::BIGINT, true "
+        f"FROM {records.table(index)} AS r JOIN identities AS i ON i.node = {first_key(plan, source)} "
+        f"WHERE id_{j} IS NOT NULL AND k_{j} IS NULL GROUP BY customer, id_{j}"
+        for index, source in enumerate(plan.sources)
+        for j, column in enumerate(source.having(Role.IDENTIFIER))
+        if (t := plan.identifier_types.index(column.output or "")) in types
+    ]
 
 
 def _finals(engine: Engine, plan: Plan) -> list[str]:

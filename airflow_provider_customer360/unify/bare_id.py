@@ -89,7 +89,7 @@ def _settle_alone(engine: Engine, plan: SourcePlan) -> SourcePlan:
     if column is None:
         return plan
     others = plan.having(Role.IDENTIFIER)
-    thing = _thing(plan)
+    thing = thing_of(plan)
     if thing:
         return _replace(plan, column, reason=f"the key of a row: the table is one of {thing}")
     if any(other.output == "customer_id" for other in others):
@@ -102,7 +102,7 @@ def _settle_alone(engine: Engine, plan: SourcePlan) -> SourcePlan:
     return plan
 
 
-def _thing(plan: SourcePlan) -> str | None:
+def thing_of(plan: SourcePlan) -> str | None:
     """What a table holds that is no customers, by its name or by columns such as ``order_date``."""
     named = next((word for word in words(plan.name) if word in _TABLES_OF_THINGS), None)
     spelled = [words(column.name) for column in plan.columns]

@@ -8,7 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_customer360.unify.errors import ConfigError
-from airflow_provider_customer360.unify.identifier_types import IdentifierType, identifier_type
+from airflow_provider_customer360.unify.identifier_types import (
+    WITHOUT_GUARDS,
+    IdentifierType,
+    identifier_type,
+)
 from airflow_provider_customer360.unify.spelling import canonical
 
 #: ``{"customer_id": "member_no", "email": ["mail", "mail_2"]}`` or just column names.
@@ -61,6 +65,9 @@ class Config:
         active_within: a customer seen within this time before ``as_of`` is active.
         identifier_types: identifier type to settings that differ from the package's, by the names of
             `IdentifierType`: ``{"email": {"limit": 3}, "ssn": {"priority": 5, "personal": True}}``.
+        guards: whether values are looked for that are shared by many people, numberings that collide and
+            customers with too many values. Without, equal values alone decide, and what ``identifier_types``
+            states.
         max_customer_records: a customer of more records than this is suspicious. None: of more than 1 % of
             all records, where that is more than 1,000.
         on_oversized_customer: ``warn`` or ``fail``.
@@ -72,12 +79,15 @@ class Config:
     derived: Mapping[str, str] = field(default_factory=dict)
     active_within: timedelta = timedelta(days=30)
     identifier_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    guards: bool = True
     max_customer_records: int | None = None
     on_oversized_customer: str = "warn"
 
     def __post_init__(self) -> None:
         check_roles(self.identifiers, self.metrics, self.attributes)
         self._check_identifier_types()
+        if not isinstance(self.guards, bool):
+            raise ConfigError(f"guards is {self.guards!r}; give True or False.")
         most = self.max_customer_records
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise ConfigError(f"max_customer_records is {most!r}; give a whole number from 1, or None.")
@@ -95,7 +105,8 @@ class Config:
 
     def type_of(self, name: str) -> IdentifierType:
         """An identifier type with the settings that apply in this run."""
-        return identifier_type(name, self.identifier_types.get(name))
+        stated = self.identifier_types.get(name, {})
+        return identifier_type(name, stated if self.guards else {**WITHOUT_GUARDS, **stated})
 
     def _check_identifier_types(self) -> None:
         stated = self.identifier_types

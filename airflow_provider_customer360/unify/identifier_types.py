@@ -73,6 +73,8 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "anonymous_id": {"priority": 50, "shared_after": 3, "limit": 50},
     **{name: {"personal": True} for name in ("ssn", "passport_id", "passport_no", "passport_number")},
 }
+#: Settings under which equal values alone decide.
+WITHOUT_GUARDS: dict[str, Any] = {"shared_after": None, "limit": None, "numbering": "shared"}
 STANDARD_TYPES = frozenset({"customer_id", "user_id", "email", "phone", "anonymous_id"})
 _CHECKS: dict[str, tuple[Any, str]] = {
     "priority": (lambda v: _whole(v), "a whole number"),

@@ -16,9 +16,11 @@ from airflow_provider_customer360.unify.derive import derive
 from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, NoDataError
+from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.records import group_records
-from airflow_provider_customer360.unify.resolve import resolve
+from airflow_provider_customer360.unify.resolve import find_nodes, resolve
 from airflow_provider_customer360.unify.result import Frame, Unified
+from airflow_provider_customer360.unify.rules import read_rules
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.staged import Staged
 from airflow_provider_customer360.unify.staging import stage
@@ -35,6 +37,8 @@ def unify(
     config: Config | None = None,
     *,
     as_of: datetime | None = None,
+    must_link: Any = None,
+    must_not_link: Any = None,
     wrap_stage: StageWrapper = lambda _: nullcontext(),
 ) -> Unified:
     """Join every record of one person across sources into one profile.
@@ -44,6 +48,10 @@ def unify(
             Parquet, CSV or JSON-lines files, or a `Source` that states roles of columns as well.
         config: settings; the default detects everything.
         as_of: the reference time of ``is_active``; naive means UTC. None: the latest event time.
+        must_link: pairs of identifiers that are one customer whatever else is known, in any form that a
+            source may have: columns ``identifier_type``, ``identifier_value``, ``other_identifier_type``,
+            ``other_identifier_value`` and, if wanted, ``reason``.
+        must_not_link: pairs that never become one customer, likewise.
         wrap_stage: called with a stage's title, gives a context manager around its work.
 
     Returns:
@@ -77,12 +85,13 @@ def unify(
             plan = detect(engine, staged, given, config)
             _log_plan(plan)
         with stage_of("resolve", "Resolve identities"):
-            group_records(engine, plan)
-            keys = resolve(engine, plan)
+            group_records(engine, plan, NodeKeys())
+            keys = find_nodes(engine, plan, NodeKeys())
+            resolve(engine, plan, read_rules(engine, plan, keys, must_link, must_not_link))
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)
-            aggregate(engine, plan, keys, reference or datetime.now(UTC), config.active_within)
+            aggregate(engine, plan, reference or datetime.now(UTC), config.active_within)
             derive(engine, config.derived, reference)
             summary = summarise(engine, plan, reference)
             log.info("%s profiles", f"{summary['total_customers']:,}")

@@ -5,11 +5,14 @@ follows, so they are aggregated first: one pass over the text columns, and all l
 distinct combinations (an event log of ten rows a person shrinks tenfold). Every aggregate is
 mergeable.
 
-Table ``records_<i>`` of source *i*, one row per distinct combination of raw identifier values:
+Table ``records_<i>`` of source *i*, one row per distinct combination of raw identifier values (and of
+initials, where a column holds names of people):
 
 =============  ============================================================================
 ``id_<j>``     standard form of its j-th identifier column, NULL where it identifies nobody
+``k_<j>``      its node key, by which the record is linked; NULL also where the value links nobody
 ``raw_<j>``    whether that column held a value at all
+``initials``   see `person_names`; only where a column holds names
 ``records``    number of source rows
 ``first_seen`` earliest event time, TIMESTAMP in UTC, NULL where none is known
 ``last_seen``  latest event time
@@ -22,6 +25,8 @@ from __future__ import annotations
 
 from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.keys import NodeKeys
+from airflow_provider_customer360.unify.person_names import initials
 from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, Plan, Role, SourcePlan
 from airflow_provider_customer360.unify.standardise import parse_phones, standardise
 
@@ -30,20 +35,29 @@ NEVER = "-9223372036854775807"
 _WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
 
 
-def group_records(engine: Engine, plan: Plan) -> None:
+def group_records(engine: Engine, plan: Plan, keys: NodeKeys) -> None:
     """Make ``records_<i>`` for every source of the plan."""
     for index, source in enumerate(plan.sources):
         engine.run(
-            f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source)}",
+            f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source, keys)}",
             doing=f"reading source {source.name!r}",
         )
     phones = [
-        (table(index), f"id_{j}")
+        (index, j, keys.column(plan, column, f"id_{j}"))
         for index, source in enumerate(plan.sources)
         for j, column in enumerate(source.having(Role.IDENTIFIER))
         if column.output == "phone"
     ]
-    parse_phones(engine, phones)
+    parse_phones(engine, [(table(index), f"id_{j}") for index, j, _ in phones])
+    for index, j, key in phones:
+        engine.run(f"UPDATE {table(index)} SET k_{j} = {key} WHERE k_{j} IS DISTINCT FROM {key}")
+
+
+def set_keys(engine: Engine, plan: Plan, keys: NodeKeys) -> None:
+    """Give all records other node keys."""
+    for index, source in enumerate(plan.sources):
+        for j, column in enumerate(source.having(Role.IDENTIFIER)):
+            engine.run(f"UPDATE {table(index)} SET k_{j} = {keys.column(plan, column, f'id_{j}')}")
 
 
 def table(index: int) -> str:
@@ -101,23 +115,32 @@ def attribute_value(column: ColumnPlan, wanted: str) -> str:
     return name if column.type == wanted else f"({name})::{wanted}"
 
 
-def _grouped(plan: Plan, source: SourcePlan) -> str:
+def _grouped(plan: Plan, source: SourcePlan, node_keys: NodeKeys) -> str:
     identifiers = source.having(Role.IDENTIFIER)
     time = occurred_at(source.event_time) if source.event_time else "NULL::TIMESTAMP"
     keys = [column.internal for column in identifiers]
     aggregates = ["count(*) AS records", "min(occurred_at) AS first_seen", "max(occurred_at) AS last_seen"]
     aggregates += [*_metrics(plan, source), *_attributes(plan, source)]
+    columns, named = [f"{time} AS occurred_at"], []
+    if name := initials(source):
+        columns.append(f"{name} AS initials")
+        named = ["initials"]
+    groups = [*keys, *named]
     grouped = (
-        f"SELECT {', '.join([*keys, *aggregates])} "
-        f"FROM (SELECT *, {time} AS occurred_at FROM {source.relation}) "
-    ) + (f"GROUP BY {', '.join(keys)}" if keys else "HAVING count(*) > 0")
+        f"SELECT {', '.join([*groups, *aggregates])} "
+        f"FROM (SELECT *, {', '.join(columns)} FROM {source.relation}) "
+    ) + (f"GROUP BY {', '.join(groups)}" if groups else "HAVING count(*) > 0")
     raw = [(column.output or "", column.internal, column.type) for column in identifiers]
     held = [f"{key} IS NOT NULL AS raw_{j}" for j, key in enumerate(keys)]
     everything = f"* EXCLUDE ({', '.join(keys)})" if keys else "*"
     guests = [f"nullif(id_{j}, '0') AS id_{j}" for j, column in enumerate(identifiers) if column.guests]
     if guests:
         everything += f" REPLACE ({', '.join(guests)})"
-    return f"SELECT {', '.join([everything, *held])} FROM ({standardise(grouped, raw)})"
+    standard = f"SELECT {', '.join([everything, *held])} FROM ({standardise(grouped, raw)})"
+    linking = [
+        f"{node_keys.column(plan, column, f'id_{j}')} AS k_{j}" for j, column in enumerate(identifiers)
+    ]
+    return f"SELECT {', '.join(['*', *linking])} FROM ({standard})"
 
 
 def _metrics(plan: Plan, source: SourcePlan) -> list[str]:

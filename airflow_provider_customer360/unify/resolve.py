@@ -1,70 +1,54 @@
 """Stages 3 and 4: records to links, links to identities and customers.
 
 Records that share any identifier are one customer, through any chain: the customers are the connected
-components of the graph whose nodes are identifiers and whose links join identifiers seen on one
-record. A node's key is a 64-bit hash of its type and value, computed where it is needed, so that no
-text is joined. Two values with one hash would merge strangers; identities are grouped by the values
-themselves, so that is seen, and everything is done again with another salt.
+components of the graph whose nodes are identifiers and whose links join identifiers seen on one record. In this
+order, what is no evidence is left out:
 
-Tables: ``identities`` (``node``, ``identifier_type``, ``identifier_value``, ``first_seen``,
-``last_seen``, ``records``, ``data_sources``, ``customer``), one row per identifier; ``customers``
-(``customer``, ``customer_id``), one row per customer.
+1. links of values that many people share (`shared`);
+2. links that would give a customer more values of a type than its limit, the weakest first, and links that a
+   rule forbids (`components`).
+
+Whatever is left out stays on its records: only their ``k_<j>`` becomes NULL. Then all ``k_<j>`` of a record
+belong to one customer.
+
+A node's key is a 64-bit hash of its type and value, so that no text is joined. Two values with one hash would
+merge strangers; identities are grouped by the values themselves, so that is seen, and everything is done again
+with another salt.
+
+Tables: ``identities`` (``node``, ``identifier_type``, ``identifier_value``, ``first_seen``, ``last_seen``,
+``records``, ``data_sources``, ``t``, ``customer``: NULL where the value belongs to no one customer), one row per
+identifier; ``customers`` (``customer``, ``customer_id``), one row per customer; ``links``, ``shared`` and
+``dropped_links`` for the audit.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from airflow_provider_customer360.unify import records
+from airflow_provider_customer360.unify.components import label_components
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
+from airflow_provider_customer360.unify.keys import NodeKeys, first_key
+from airflow_provider_customer360.unify.links import find_links
 from airflow_provider_customer360.unify.quoting import literal
-from airflow_provider_customer360.unify.schema import Plan, Role, SourcePlan
+from airflow_provider_customer360.unify.rules import Rules
+from airflow_provider_customer360.unify.schema import Plan, Role
+from airflow_provider_customer360.unify.shared import set_shared_aside
 from airflow_provider_customer360.unify.standardise import digest
 
 _ATTEMPTS = 5
 
 
-@dataclass(frozen=True)
-class NodeKeys:
-    """How an identifier becomes a node key; ``bits`` below 64 exist to test the repair of collisions."""
-
-    salt: int = 0
-    bits: int = 64
-
-    def key(self, identifier_type: str, value: str) -> str:
-        """The SQL expression of a value's key, NULL for NULL."""
-        # The salt goes into the text: DuckDB hashes arguments one by one and then combines the hashes, so
-        # that values with one hash would keep one beside any further argument.
-        salted = f"{value} || {literal(f' {self.salt}')}" if self.salt else value
-        hashed = f"hash({salted}, {literal(identifier_type)})"
-        if self.bits < 64:
-            hashed = f"({hashed} & {(1 << self.bits) - 1}::UBIGINT)"
-        return f"CASE WHEN {value} IS NOT NULL THEN {hashed} END"
-
-    def of(self, source: SourcePlan) -> list[str]:
-        """The keys of a source's identifier columns, in their order."""
-        columns = source.having(Role.IDENTIFIER)
-        return [self.key(column.output or "", f"id_{j}") for j, column in enumerate(columns)]
-
-    def first(self, source: SourcePlan) -> str:
-        """The key by which a record finds its customer: any of its identifiers will do."""
-        keys = self.of(source)
-        return f"coalesce({', '.join(keys)}, NULL)" if keys else "NULL::UBIGINT"
-
-
-def resolve(engine: Engine, plan: Plan, keys: NodeKeys | None = None) -> NodeKeys:
-    """Make ``identities`` and ``customers`` from the records; returns the node keys that were used.
+def find_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> NodeKeys:
+    """Make ``nodes``, one row per identifier, from the records; returns node keys that do not collide.
 
     Raises:
         DataError: no record has a usable identifier, or hashes collided under five salts in a row.
     """
-    keys = keys or NodeKeys()
     for salt in range(_ATTEMPTS):
-        keys = NodeKeys(salt, keys.bits)
-        if _find_identities(engine, plan, keys):
-            _label_components(engine, _links(plan, keys))
-            _find_customers(engine, plan)
+        if salt:
+            keys = NodeKeys(salt, keys.bits)
+            records.set_keys(engine, plan, keys)
+        if _group_nodes(engine, plan, keys):
             return keys
     raise DataError(
         f"Identifier hashes collided under {_ATTEMPTS} salts in a row. Please report this with the number "
@@ -72,7 +56,16 @@ def resolve(engine: Engine, plan: Plan, keys: NodeKeys | None = None) -> NodeKey
     )
 
 
-def _find_identities(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
+def resolve(engine: Engine, plan: Plan, rules: Rules) -> None:
+    """Make ``identities`` and ``customers`` from the records and ``nodes``."""
+    find_links(engine, plan)
+    set_shared_aside(engine, plan)
+    label_components(engine, plan, rules)
+    _set_dropped_aside(engine, plan)
+    _find_customers(engine, plan)
+
+
+def _group_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
     """Group identifiers by type and value; False when two of them share a key."""
     held = []
     for index, source in enumerate(plan.sources):
@@ -90,7 +83,7 @@ def _find_identities(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
     engine.run(
         f"CREATE OR REPLACE TABLE nodes AS SELECT CASE t {' '.join(node_of)} END AS node, t, v, "
         "min(first_seen) AS first_seen, max(last_seen) AS last_seen, sum(records)::BIGINT AS records, "
-        f"bit_count(bit_or(sources))::BIGINT AS data_sources FROM ({' UNION ALL '.join(held)}) GROUP BY t, v",
+        f"bit_or(sources) AS sources FROM ({' UNION ALL '.join(held)}) GROUP BY t, v",
         doing="collecting identifiers",
     )
     found, different = engine.row("SELECT count(*), count(DISTINCT node) FROM nodes")
@@ -103,52 +96,27 @@ def _find_identities(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
     return bool(found == different)
 
 
-def _links(plan: Plan, keys: NodeKeys) -> str | None:
-    """Distinct pairs of identifiers seen on one record, as a query; None where no record has two."""
-    pairs = []
+def _set_dropped_aside(engine: Engine, plan: Plan) -> None:
+    """Take the ends of dropped links out of the records that showed them."""
+    if not engine.row("SELECT count(*) FROM dropped_links")[0]:
+        return
     for index, source in enumerate(plan.sources):
-        first, *others = keys.of(source) or [""]
-        for j, other in enumerate(others):
-            anchor = f"coalesce({', '.join([first, *others[:j]])}, NULL)"
-            pairs.append(f"SELECT {anchor} AS a, {other} AS b FROM {records.table(index)}")
-    if not pairs:
-        return None
-    return f"SELECT DISTINCT a, b FROM ({' UNION ALL '.join(pairs)}) WHERE a <> b"
-
-
-def _label_components(engine: Engine, links: str | None) -> None:
-    """Number the connected components: relation ``labels`` (``node_number``, ``customer``).
-
-    By SciPy's connected_components over dense integers (Pearce's variant of Tarjan's algorithm, 2005):
-    no text and no SQL recursion, some 12 bytes a link.
-    """
-    import numpy as np
-    import pyarrow as pa
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    (size,) = engine.row("SELECT count(*) FROM nodes")
-    labels = np.arange(size, dtype=np.int32 if size < 2**31 else np.int64)
-    if links and size:
-        # A table that nothing was deleted from has the row ids 0 to n - 1.
-        pairs = engine.numpy(
-            f"SELECT x.rowid AS a, y.rowid AS b FROM ({links}) JOIN nodes x ON x.node = a "
-            "JOIN nodes y ON y.node = b",
-            doing="linking identifiers",
-        )
-        ones = np.ones(len(pairs["a"]), dtype=np.int8)
-        graph = coo_array((ones, (pairs["a"], pairs["b"])), shape=(size, size))
-        _, labels = connected_components(graph, directed=False)
-    engine.register("labels", pa.table({"node_number": np.arange(size), "customer": labels}))
+        for j in range(len(source.having(Role.IDENTIFIER))):
+            engine.run(
+                f"UPDATE {records.table(index)} SET k_{j} = NULL FROM dropped_links "
+                f"WHERE a = {first_key(plan, source)} AND b = k_{j}",
+                doing="setting dropped links aside",
+            )
 
 
 def _find_customers(engine: Engine, plan: Plan) -> None:
     type_names = "([" + ", ".join(literal(name) for name in plan.identifier_types) + "]::VARCHAR[])"
     engine.run(
-        f"CREATE OR REPLACE TABLE identities AS SELECT node, {type_names}[t + 1] AS identifier_type, "
-        "v AS identifier_value, first_seen, last_seen, records, data_sources, t, "
-        "labels.customer::BIGINT AS customer "
-        "FROM nodes JOIN labels ON labels.node_number = nodes.rowid",
+        f"CREATE OR REPLACE TABLE identities AS SELECT nodes.node AS node, {type_names}[t + 1] AS identifier_type, "
+        "v AS identifier_value, first_seen, last_seen, records, bit_count(sources)::BIGINT AS data_sources, t, "
+        "CASE WHEN apart.node IS NULL THEN labels.customer::BIGINT END AS customer "
+        "FROM nodes JOIN labels ON labels.node_number = nodes.rowid "
+        f"LEFT JOIN ({_apart(plan)}) AS apart ON apart.node = nodes.node",
         doing="numbering customers",
     )
     engine.drop(["nodes"])
@@ -157,9 +125,30 @@ def _find_customers(engine: Engine, plan: Plan) -> None:
         "CREATE OR REPLACE TABLE customers AS "
         f"SELECT customer, {_customer_id(plan)} AS customer_id FROM (SELECT customer, "
         "min({'t': t, 'length': length(v), 'v': v}) AS best FROM "
-        "(SELECT customer, t, identifier_value AS v FROM identities) GROUP BY customer)",
+        "(SELECT customer, t, identifier_value AS v FROM identities WHERE customer IS NOT NULL) GROUP BY customer)",
         doing="naming customers",
     )
+
+
+def _apart(plan: Plan) -> str:
+    """The nodes that belong to no one customer: shared, of a type that links nobody, or cut off everywhere.
+
+    What a rule links belongs to the customer that the rule names, if the rule names one at all.
+    """
+    silent = [str(t) for t, one in enumerate(plan.types) if not one.links]
+    linking = " UNION ALL ".join(
+        f"SELECT k_{j} FROM {records.table(index)} WHERE k_{j} IN (SELECT b FROM dropped_links)"
+        for index, source in enumerate(plan.sources)
+        for j in range(len(source.having(Role.IDENTIFIER)))
+    )
+    without = (
+        f"SELECT node FROM shared UNION SELECT node FROM nodes WHERE t IN ({', '.join(['-1', *silent])}) "
+        f"UNION SELECT b FROM dropped_links WHERE b NOT IN ({linking})"
+    )
+    ruled = (
+        "SELECT node FROM demanded WHERE part IN (SELECT part FROM demanded ANTI JOIN silent USING (node))"
+    )
+    return f"WITH silent AS ({without}) SELECT node FROM silent EXCEPT {ruled}"
 
 
 def _customer_id(plan: Plan) -> str:

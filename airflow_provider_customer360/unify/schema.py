@@ -138,6 +138,10 @@ class Plan:
         """The names of the identifier types, the strongest first."""
         return tuple(one.name for one in self.types)
 
+    def type(self, name: str) -> IdentifierType:
+        """An identifier type of the plan by its name."""
+        return next(one for one in self.types if one.name == name)
+
     @property
     def has_event_time(self) -> bool:
         """Whether any source says when its records happened."""

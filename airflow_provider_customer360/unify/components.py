@@ -1,0 +1,152 @@
+"""Links to customers: connected components, and those that violate a limit or a rule once more, without.
+
+Relation ``labels`` (``node_number``, ``customer``); table ``dropped_links`` (``a``, ``b``, ``exceeded``: the type
+whose limit the link would exceed, or -1 where a rule forbids it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_customer360.unify.constrained import Counted, join
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.rules import Rules
+from airflow_provider_customer360.unify.schema import Plan
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
+    """Make ``labels`` and ``dropped_links`` from ``nodes``, ``links`` and the rules.
+
+    Components are found by SciPy's connected_components over dense integers (Pearce's variant of Tarjan's
+    algorithm, 2005): no text and no SQL recursion, some 12 bytes a link.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    (size,) = engine.row("SELECT count(*) FROM nodes")
+    demanded, forbidden = _numbered(engine, rules.demanded), _numbered(engine, rules.forbidden)
+    labels = _components(engine, size, demanded)
+    suspects = _suspects(engine, plan, labels, forbidden)
+    dropped: list[tuple[int, int, int]] = []
+    if len(suspects):
+        links = _links_of(engine, labels, suspects)
+        groups, dropped = join(
+            links, _counted(engine, plan), _limits(plan), demanded.tolist(), forbidden.tolist()
+        )
+        labels[list(groups)] = size + np.fromiter(groups.values(), dtype=labels.dtype)
+    engine.register("labels", pa.table({"node_number": np.arange(size), "customer": labels}))
+    _keep_dropped(engine, dropped)
+
+
+def _numbered(engine: Engine, pairs: Any) -> np.ndarray:
+    """Pairs of node keys as pairs of node numbers."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not pairs:
+        return np.empty((0, 2), dtype=np.int64)
+    a, b = (pa.array([pair[side] for pair in pairs], pa.uint64()) for side in (0, 1))
+    engine.register("node_pairs", pa.table({"a": a, "b": b}))
+    found = engine.numpy(
+        "SELECT x.rowid AS a, y.rowid AS b FROM node_pairs JOIN nodes x ON x.node = a "
+        "JOIN nodes y ON y.node = b ORDER BY a, b"
+    )
+    return np.stack([found["a"], found["b"]], axis=1)
+
+
+def _components(engine: Engine, size: int, demanded: np.ndarray) -> np.ndarray:
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    # A table that nothing was deleted from has the row ids 0 to n - 1.
+    pairs = engine.numpy(
+        "SELECT x.rowid AS a, y.rowid AS b FROM links JOIN nodes x ON x.node = a JOIN nodes y ON y.node = b",
+        doing="linking identifiers",
+    )
+    a, b = (np.concatenate([pairs[name], demanded[:, side]]) for side, name in enumerate("ab"))
+    if not len(a):
+        return np.arange(size)
+    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(size, size))
+    labels: np.ndarray = connected_components(graph, directed=False)[1].astype(np.int64)
+    return labels
+
+
+def _suspects(engine: Engine, plan: Plan, labels: np.ndarray, forbidden: np.ndarray) -> np.ndarray:
+    """The components that may exceed a limit (a limit by source is looked at closely later) or break a rule."""
+    import numpy as np
+
+    types = np.empty(len(labels), dtype=np.int16)
+    found = engine.numpy("SELECT rowid AS number, t FROM nodes")
+    types[found["number"]] = found["t"]
+    over = np.zeros(len(labels), dtype=bool)
+    for t, one in enumerate(plan.types):
+        if one.limit is not None:
+            over |= np.bincount(labels[types == t], minlength=len(labels)) > one.limit
+    broken = labels[forbidden[:, 0]] == labels[forbidden[:, 1]]
+    over[labels[forbidden[broken, 0]]] = True
+    return np.flatnonzero(over)
+
+
+def _links_of(engine: Engine, labels: np.ndarray, suspects: np.ndarray) -> list[tuple[int, int]]:
+    """The links of some components, the strongest first: by the type of the weaker end, then by records.
+
+    Table ``suspects``: the nodes of these components.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    engine.register("suspect_numbers", pa.table({"number": np.flatnonzero(np.isin(labels, suspects))}))
+    engine.run(
+        "CREATE OR REPLACE TABLE suspects AS SELECT number, node, t, sources::VARCHAR AS sources "
+        "FROM suspect_numbers JOIN nodes ON nodes.rowid = number"
+    )
+    return [
+        (a, b)
+        for a, b in engine.rows(
+            "SELECT x.number, y.number FROM links JOIN suspects x ON x.node = a JOIN suspects y ON y.node = b "
+            "GROUP BY x.number, y.number, a, b "
+            "ORDER BY min(links.t), sum(records) DESC, count(*) DESC, min(ta), a, b",
+            doing="ranking links",
+        )
+    ]
+
+
+def _counted(engine: Engine, plan: Plan) -> Mapping[int, list[Counted]]:
+    def kinds(t: int, sources: str) -> list[Counted]:
+        if plan.types[t].limit_per == "customer":
+            return [(t, None)]
+        return [(t, s) for s, bit in enumerate(sources) if bit == "1"]
+
+    return {
+        number: kinds(t, sources)
+        for number, t, sources in engine.rows("SELECT number, t, sources FROM suspects")
+    }
+
+
+def _limits(plan: Plan) -> Mapping[Counted, int]:
+    return {
+        (t, s): one.limit
+        for t, one in enumerate(plan.types)
+        if one.limit is not None
+        for s in ([None] if one.limit_per == "customer" else range(len(plan.sources)))
+    }
+
+
+def _keep_dropped(engine: Engine, dropped: list[tuple[int, int, int]]) -> None:
+    import pyarrow as pa
+
+    a, b, exceeded = ([link[place] for link in dropped] for place in range(3))
+    types = {"a": pa.int64(), "b": pa.int64(), "exceeded": pa.int16()}
+    columns = {
+        name: pa.array(values, types[name]) for name, values in zip(types, (a, b, exceeded), strict=True)
+    }
+    engine.register("dropped_pairs", pa.table(columns))
+    engine.run(
+        "CREATE OR REPLACE TABLE dropped_links AS SELECT x.node AS a, y.node AS b, exceeded "
+        "FROM dropped_pairs JOIN nodes x ON x.rowid = dropped_pairs.a JOIN nodes y ON y.rowid = dropped_pairs.b"
+    )

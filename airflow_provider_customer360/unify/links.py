@@ -1,0 +1,85 @@
+"""Links: pairs of identifiers that were seen on one record.
+
+Table ``links``, one row per pair and source: ``a`` (the record's strongest identifier), ``b`` (another one of
+it), ``ta`` and ``t`` (positions of their types in the plan), ``s`` (position of the source), ``records`` (how
+many records carry both). A record of n identifiers gives n - 1 links, a star around its strongest one.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_customer360.unify import records
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.keys import by_strength
+from airflow_provider_customer360.unify.schema import Plan, Role, SourcePlan
+
+
+def find_links(engine: Engine, plan: Plan) -> None:
+    """Make ``links`` from all records."""
+    stars = [star for index, source in enumerate(plan.sources) for star in _stars(plan, index, source)]
+    nothing = (
+        "SELECT NULL::UBIGINT AS a, NULL::UBIGINT AS b, 0::SMALLINT AS ta, 0::SMALLINT AS t, "
+        "0::SMALLINT AS s, 0::BIGINT AS records WHERE false"
+    )
+    engine.run(
+        f"CREATE OR REPLACE TABLE links AS {' UNION ALL '.join(stars) or nothing}",
+        doing="linking identifiers",
+    )
+
+
+def unlink(engine: Engine, plan: Plan, types: set[int]) -> None:
+    """Take the identifiers of table ``shared``, which are of these types, out of records and links.
+
+    Their values stay on the records; the records' other identifiers are linked around the next strongest.
+    """
+    for index, source in enumerate(plan.sources):
+        columns = source.having(Role.IDENTIFIER)
+        hit = [j for j, one in enumerate(columns) if plan.identifier_types.index(one.output or "") in types]
+        for j in hit:
+            engine.run(
+                f"UPDATE {records.table(index)} SET k_{j} = NULL WHERE k_{j} IN (SELECT node FROM shared) "
+                f"AND NOT ({_only_ruled(j, len(columns))})",
+                doing="setting shared values aside",
+            )
+        if hit:
+            for star in _stars(plan, index, source, f"WHERE {_lost_its_first(plan, source)}"):
+                engine.run(f"INSERT INTO links {star}", doing="linking around shared values")
+    engine.run(
+        "DELETE FROM links WHERE a IN (SELECT node FROM shared) OR b IN (SELECT node FROM shared)",
+        doing="setting shared values aside",
+    )
+
+
+def _only_ruled(j: int, columns: int) -> str:
+    """Whether a record has nothing but a value that a rule gives to one customer."""
+    others = "".join(f" AND k_{other} IS NULL" for other in range(columns) if other != j)
+    return f"k_{j} IN (SELECT node FROM demanded){others}"
+
+
+def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "") -> list[str]:
+    columns, order = source.having(Role.IDENTIFIER), by_strength(plan, source)
+    types = [plan.identifier_types.index(columns[j].output or "") for j in order]
+    stars = []
+    for place in range(1, len(order)):
+        stronger = [f"k_{j}" for j in order[:place]]
+        type_of = " ".join(
+            f"WHEN {key} IS NOT NULL THEN {t}" for key, t in zip(stronger, types, strict=False)
+        )
+        stars.append(
+            f"SELECT coalesce({', '.join(stronger)}, NULL) AS a, k_{order[place]} AS b, "
+            f"(CASE {type_of} END)::SMALLINT AS ta, {types[place]}::SMALLINT AS t, records "
+            f"FROM {records.table(index)} {where}"
+        )
+    if not stars:
+        return []
+    return [
+        f"SELECT a, b, min(ta) AS ta, min(t) AS t, {index}::SMALLINT AS s, sum(records)::BIGINT AS records "
+        f"FROM ({' UNION ALL '.join(stars)}) WHERE a <> b GROUP BY a, b"
+    ]
+
+
+def _lost_its_first(plan: Plan, source: SourcePlan) -> str:
+    """Whether a record's strongest identifier, around which its links were, does not link any more."""
+    columns = source.having(Role.IDENTIFIER)
+    order = [j for j in by_strength(plan, source) if plan.type(columns[j].output or "").links]
+    cases = " ".join(f"WHEN id_{j} IS NOT NULL THEN k_{j} IS NULL" for j in order)
+    return f"CASE {cases} ELSE false END" if cases else "false"

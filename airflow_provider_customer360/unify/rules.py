@@ -1,0 +1,205 @@
+"""Manual rules: pairs of identifiers that must be, or must not be, one customer.
+
+They win over everything else that links and separates. A pair is four columns, ``identifier_type``,
+``identifier_value``, ``other_identifier_type`` and ``other_identifier_value``, and a ``reason`` if wanted; values
+are standardised like those of the sources.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.keys import NodeKeys
+from airflow_provider_customer360.unify.mask import mask
+from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.schema import Plan
+from airflow_provider_customer360.unify.spelling import canonical
+from airflow_provider_customer360.unify.staged import Staged
+from airflow_provider_customer360.unify.staging import stage
+from airflow_provider_customer360.unify.standardise import parse_phones, standardised
+
+_COLUMNS = ("identifier_type", "identifier_value", "other_identifier_type", "other_identifier_value")
+_REASON = "reason"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One rule: its two identifiers as node keys and as they may be shown, and why it was made."""
+
+    keys: tuple[int, int]
+    shown: tuple[str, str]
+    reason: str | None
+
+    @property
+    def words(self) -> str:
+        """The rule as a person may read it in an error."""
+        return " and ".join(self.shown)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of a run, as pairs of nodes.
+
+    Attributes:
+        demanded: one customer each; of identifiers that are in the data, also where the rules join them
+            through others that are not.
+        forbidden: never one customer; of identifiers that are in the data.
+        reasons: of the forbidden pairs.
+    """
+
+    demanded: tuple[tuple[int, int], ...] = ()
+    forbidden: tuple[tuple[int, int], ...] = ()
+    reasons: tuple[str | None, ...] = ()
+
+
+def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_not_link: Any) -> Rules:
+    """Read the rules and make table ``demanded`` (``node``, ``part``): the nodes that rules link, by part.
+
+    Raises:
+        ConfigError: a column is missing, a type is in no source, or the rules contradict each other.
+        SourceError: they cannot be read.
+    """
+    linked = _pairs(engine, plan, keys, "must_link", must_link)
+    apart = _pairs(engine, plan, keys, "must_not_link", must_not_link)
+    parts = _parts(pair.keys for pair in linked)
+    for pair in apart:
+        one, other = pair.keys
+        if one == other or (one in parts and parts[one] == parts.get(other)):
+            raise ConfigError(_contradiction(pair, _chain(linked, one, other)))
+    present = _present(engine, [key for pair in (*linked, *apart) for key in pair.keys])
+    members = sorted((part, key) for key, part in parts.items() if key in present)
+    _keep_demanded(engine, members)
+    demanded = [(a, b) for (one, a), (two, b) in zip(members, members[1:], strict=False) if one == two]
+    forbidden = [pair for pair in apart if set(pair.keys) <= present]
+    return Rules(
+        tuple(demanded), tuple(pair.keys for pair in forbidden), tuple(pair.reason for pair in forbidden)
+    )
+
+
+def _keep_demanded(engine: Engine, members: Sequence[tuple[int, int]]) -> None:
+    import pyarrow as pa
+
+    parts, nodes = ([member[place] for member in members] for place in (0, 1))
+    columns = {"node": pa.array(nodes, pa.uint64()), "part": pa.array(parts, pa.uint64())}
+    engine.register("demanded", pa.table(columns))
+
+
+def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> list[Pair]:
+    """The rules of one table, without those whose values identify nobody."""
+    if data is None:
+        return []
+    columns = _columns(name, stage(engine.connection, name, data))
+    given = [f"trim({columns[wanted]}::VARCHAR) AS {wanted}" for wanted in _COLUMNS]
+    engine.run(
+        f"CREATE OR REPLACE TABLE {name}_pairs AS SELECT row_number() OVER (ORDER BY ALL) AS number, * FROM "
+        f"(SELECT {', '.join(given)}, {columns.get(_REASON, 'NULL')}::VARCHAR AS {_REASON} FROM {name})",
+        doing=f"reading {name}",
+    )
+    types = _types(engine, plan, name)
+    sides = []
+    for identifier_type, written in types.items():
+        sides.append(f"{name}_{plan.identifier_types.index(identifier_type)}")
+        engine.run(
+            f"CREATE OR REPLACE TABLE {sides[-1]} AS SELECT number, side, type, "
+            f"{standardised(identifier_type, 'value', 'VARCHAR')} AS value FROM ("
+            f"SELECT number, 1 AS side, {_COLUMNS[0]} AS type, {_COLUMNS[1]} AS value FROM {name}_pairs UNION ALL "
+            f"SELECT number, 2, {_COLUMNS[2]}, {_COLUMNS[3]} FROM {name}_pairs) "
+            f"WHERE type IN ({', '.join(map(literal, written))})",
+            doing=f"reading {name}",
+        )
+        if plan.type(identifier_type).standardise == "phone":
+            parse_phones(engine, [(sides[-1], "value")])
+    values = " UNION ALL ".join(
+        f"SELECT number, side, type, value, {keys.key(identifier_type, 'value')} AS node FROM {table}"
+        for identifier_type, table in zip(types, sides, strict=True)
+    )
+    return [
+        Pair((one, other), (f"{type_1} {mask(value_1)}", f"{type_2} {mask(value_2)}"), reason)
+        for one, other, type_1, value_1, type_2, value_2, reason in engine.rows(
+            "SELECT x.node, y.node, x.type, x.value, y.type, y.value, reason "
+            f"FROM {name}_pairs JOIN ({values}) x USING (number) JOIN ({values}) y USING (number) "
+            "WHERE x.side = 1 AND y.side = 2 AND x.node IS NOT NULL AND y.node IS NOT NULL ORDER BY number"
+        )
+    ]
+
+
+def _columns(name: str, staged: Staged) -> dict[str, str]:
+    found = {canonical(column.name): column.internal for column in staged.columns}
+    missing = [wanted for wanted in _COLUMNS if wanted not in found]
+    if missing:
+        raise ConfigError(
+            f"{name} has no column {', '.join(map(repr, missing))}; it needs {', '.join(_COLUMNS)} and may have "
+            f"{_REASON}. Columns: {', '.join(column.name for column in staged.columns) or 'none'}."
+        )
+    return found
+
+
+def _types(engine: Engine, plan: Plan, name: str) -> dict[str, list[str]]:
+    """The identifier types that rules name, with the spellings of each."""
+    found: dict[str, list[str]] = {}
+    for (written,) in engine.rows(
+        f"SELECT DISTINCT unnest([{_COLUMNS[0]}, {_COLUMNS[2]}]) FROM {name}_pairs ORDER BY 1"
+    ):
+        identifier_type = canonical(written or "")
+        if identifier_type not in plan.identifier_types:
+            raise ConfigError(
+                f"{name} names the identifier type {written!r}, which is in no source. Types of this run: "
+                f"{', '.join(plan.identifier_types)}."
+            )
+        found.setdefault(identifier_type, []).append(written)
+    return found
+
+
+def _parts(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:
+    """Each node's part of the graph of demanded pairs, named by its smallest node."""
+    parts: dict[int, int] = {}
+    beside: dict[int, list[int]] = {}
+    for one, other in pairs:
+        beside.setdefault(one, []).append(other)
+        beside.setdefault(other, []).append(one)
+    for first in sorted(beside):
+        waiting = [first] if first not in parts else []
+        while waiting:
+            node = waiting.pop()
+            if node not in parts:
+                parts[node] = first
+                waiting += beside[node]
+    return parts
+
+
+def _chain(linked: Sequence[Pair], start: int, end: int) -> list[Pair]:
+    """The shortest chain of demanded pairs from one node to another."""
+    beside: dict[int, list[tuple[int, Pair]]] = {}
+    for pair in linked:
+        for one, other in (pair.keys, pair.keys[::-1]):
+            beside.setdefault(one, []).append((other, pair))
+    chains: dict[int, list[Pair]] = {start: []}
+    waiting = deque([start])
+    while waiting and end not in chains:
+        node = waiting.popleft()
+        for other, pair in beside.get(node, []):
+            if other not in chains:
+                chains[other] = [*chains[node], pair]
+                waiting.append(other)
+    return chains.get(end, [])
+
+
+def _contradiction(pair: Pair, chain: Sequence[Pair]) -> str:
+    forbidden = f"must_not_link separates {pair.words}"
+    if not chain:
+        return f"{forbidden}, which are one identifier once they are standardised; remove that rule."
+    demanded = "; ".join(one.words for one in chain)
+    return f"{forbidden}, but must_link joins them ({demanded}); remove one of these rules."
+
+
+def _present(engine: Engine, keys: Iterable[int]) -> set[int]:
+    """Those of the node keys that are in some source."""
+    import pyarrow as pa
+
+    engine.register("rule_nodes", pa.table({"node": pa.array(sorted(set(keys)), pa.uint64())}))
+    return {node for (node,) in engine.rows("SELECT node FROM rule_nodes SEMI JOIN nodes USING (node)")}

@@ -1,0 +1,91 @@
+"""Shared values: an e-mail, phone or device of many people is no evidence that they are one.
+
+How many people a value stands for is read from the data: the distinct values of stronger identifiers that one
+source shows beside it and, where a column holds names, the distinct initials. Names decide where they are
+known: five customer numbers of one Ana Silva are duplicates, five names behind one phone are a family.
+
+Table ``shared``, one row per such value: ``node``, ``t``, ``people``, ``customers``, ``names``, ``records``.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_customer360.unify import records
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.links import unlink
+from airflow_provider_customer360.unify.person_names import initials
+from airflow_provider_customer360.unify.schema import Plan, Role
+
+#: Initials alone cannot tell more people apart than this from those of one name.
+_NAMESAKES = 10
+#: A value that no stronger identifier and no name speaks for is nobody's own when it is on so many records ...
+_MANY_RECORDS = 1_000
+#: ... and on this share of all records of its type, where so many values of it are known.
+_LARGE_SHARE, _MANY_VALUES = 0.01, 1_000
+
+
+def set_shared_aside(engine: Engine, plan: Plan) -> None:
+    """Make ``shared``, and take its values out of records and links."""
+    guarded = {t: one.shared_after for t, one in enumerate(plan.types) if one.shared_after and one.links}
+    engine.run(
+        f"CREATE OR REPLACE TABLE shared AS {_shared(plan, guarded)}", doing="looking for shared values"
+    )
+    types = {t for (t,) in engine.rows("SELECT DISTINCT t FROM shared")}
+    if types:
+        unlink(engine, plan, types)
+
+
+def _shared(plan: Plan, guarded: dict[int, int]) -> str:
+    if not guarded:
+        return (
+            "SELECT 0::UBIGINT AS node, 0::SMALLINT AS t, 0::BIGINT AS people, 0::BIGINT AS customers, "
+            "0::BIGINT AS names, 0::BIGINT AS records WHERE false"
+        )
+    types = ", ".join(map(str, guarded))
+    most = " ".join(f"WHEN {t} THEN {after}" for t, after in guarded.items())
+    beside = (
+        f"SELECT b AS node, ta, s, count(*) AS n FROM links WHERE t IN ({types}) AND ta < t "
+        f"GROUP BY ALL HAVING n > {min(guarded.values())}"
+    )
+    named = _named(plan, guarded)
+    suspects = (
+        "SELECT node FROM customers_beside UNION SELECT node FROM named GROUP BY node "
+        "HAVING min(initials) <> max(initials)"
+    )
+    return f"""
+        WITH customers_beside AS (SELECT node, max(n) AS customers FROM ({beside}) GROUP BY node),
+        named AS ({named}),
+        suspects AS ({suspects} UNION {_on_too_many_records(guarded)}),
+        names AS (SELECT node, count(DISTINCT initials) AS names FROM named SEMI JOIN suspects USING (node)
+                  GROUP BY node),
+        counted AS (
+            SELECT node, nodes.t AS t, coalesce(customers, 0) AS customers, coalesce(names, 0) AS names,
+                   nodes.records AS records
+            FROM nodes SEMI JOIN suspects USING (node) LEFT JOIN customers_beside USING (node)
+            LEFT JOIN names USING (node))
+        SELECT node, t, people, customers, names, records FROM (
+            SELECT *, CASE WHEN names = 0 AND customers = 0 THEN records
+                           WHEN names = 0 THEN customers
+                           ELSE greatest(names, customers // {_NAMESAKES}) END AS people FROM counted)
+        WHERE people > CASE t {most} END"""
+
+
+def _named(plan: Plan, guarded: dict[int, int]) -> str:
+    """Values of the guarded types with the initials on their records."""
+    pairs = [
+        f"SELECT k_{j} AS node, initials FROM {records.table(index)} WHERE k_{j} IS NOT NULL AND initials <> ''"
+        for index, source in enumerate(plan.sources)
+        for j, column in enumerate(source.having(Role.IDENTIFIER))
+        if initials(source) and plan.identifier_types.index(column.output or "") in guarded
+    ]
+    return " UNION ALL ".join(pairs) or "SELECT NULL::UBIGINT AS node, NULL::VARCHAR AS initials WHERE false"
+
+
+def _on_too_many_records(guarded: dict[int, int]) -> str:
+    sums = (
+        f"SELECT t, sum(records) AS all_records FROM nodes WHERE t IN ({', '.join(map(str, guarded))}) "
+        f"GROUP BY t HAVING count(*) > {_MANY_VALUES}"
+    )
+    return (
+        f"SELECT node FROM nodes JOIN ({sums}) USING (t) WHERE records > {_MANY_RECORDS} "
+        f"AND records > {_LARGE_SHARE} * all_records AND node NOT IN (SELECT b FROM links WHERE ta < t)"
+    )
