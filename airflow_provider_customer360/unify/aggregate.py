@@ -15,7 +15,6 @@ from airflow_provider_customer360.unify import records, sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import first_key
-from airflow_provider_customer360.unify.person_names import initials
 from airflow_provider_customer360.unify.quoting import literal, quoted
 from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, Role, SourcePlan
 
@@ -57,14 +56,17 @@ def _totals(plan: Plan) -> str:
 
 def _customer_records(plan: Plan, index: int, source: SourcePlan) -> str:
     """The records of one source with their customer instead of their identifiers."""
-    hidden = [
-        f"{prefix}_{j}" for j in range(len(source.having(Role.IDENTIFIER))) for prefix in ("id", "k", "raw")
+    fed = source.outputs(Role.METRIC)
+    kept = ["records", "first_seen", "last_seen"]
+    kept += [
+        column
+        for k, metric in enumerate(plan.metrics)
+        if metric.name in fed
+        for column in records.part_columns(k, metric)
     ]
-    hidden += ["initials"] if initials(source) else []
-    hidden += [f"a_{k}" for k in _attributes(plan).get(index, [])]
-    everything = f"r.* EXCLUDE ({', '.join(hidden)})" if hidden else "r.*"
     return (
-        f"SELECT i.customer, {everything}, records AS s_{index}, {records.source_bit(plan, index)} AS source "
+        f"SELECT i.customer, {', '.join(kept)}, records AS s_{index}, "
+        f"{records.source_bit(plan, index)} AS source "
         f"FROM {records.table(index)} AS r "
         f"LEFT JOIN (SELECT node, customer FROM identities) AS i ON i.node = {first_key(plan, source)}"
     )

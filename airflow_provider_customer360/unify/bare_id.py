@@ -27,27 +27,14 @@ from airflow_provider_customer360.unify.schema import (
 )
 from airflow_provider_customer360.unify.spelling import words
 from airflow_provider_customer360.unify.standardise import standardised
+from airflow_provider_customer360.unify.table_kinds import names_customers, thing_of
 
-_THINGS = (
-    "order orders sale sales purchase purchases payment payments charge charges invoice "
-    "invoices transaction transactions refund refunds item items line lines product products "
-    "cart carts checkout checkouts ticket tickets case cases conversation conversations message "
-    "messages call calls chat event events session sessions visit visits view views pageview "
-    "pageviews click clicks hit hits log logs subscription subscriptions shipment shipments "
-    "return returns review reviews booking bookings activity activities interaction "
-    "interactions opportunity opportunities deal deals "
-)
-_TABLES_OF_THINGS = frozenset(_THINGS.split())
-#: What is said of a thing itself: ``order_date``; ``order_count`` is said of a customer.
-_FACTS = frozenset(["date", "status", "time", "number", "no", "type", "state", "name", "at"])
 _BORNE_OUT = 0.9
 _PROOF = 0.1  # of keys that are no small numbers: two systems do not make up the same ones
 _NEARLY_UNIQUE = 0.9
 _AGREEMENT = 0.5
 _VALUES = 10_000
 _SMALL_DIGITS = 9
-_NAMES = "customer customers cust client clients crm contact contacts person persons people member members"
-_NAMES_OF_CUSTOMERS = frozenset(_NAMES.split())
 
 
 def settle_bare_ids(engine: Engine, plans: Sequence[SourcePlan]) -> list[SourcePlan]:
@@ -78,7 +65,7 @@ def _undisputed(engine: Engine, claimants: list[SourcePlan], claimed: str) -> li
 
 def _is_named_for(plan: SourcePlan, identifier_type: str) -> bool:
     if identifier_type == "customer_id":
-        return not _NAMES_OF_CUSTOMERS.isdisjoint(words(plan.name))
+        return names_customers(plan)
     entity = words(identifier_type)[0]
     return not {entity, f"{entity}s"}.isdisjoint(words(plan.name))
 
@@ -100,14 +87,6 @@ def _settle_alone(engine: Engine, plan: SourcePlan) -> SourcePlan:
     if not _is_table_of_customers(engine, plan, column, others):
         return _replace(plan, column, reason="the key of a row: the table has several rows a customer")
     return plan
-
-
-def thing_of(plan: SourcePlan) -> str | None:
-    """What a table holds that is no customers, by its name or by columns such as ``order_date``."""
-    named = next((word for word in words(plan.name) if word in _TABLES_OF_THINGS), None)
-    spelled = [words(column.name) for column in plan.columns]
-    facts = (name[0] for name in spelled if len(name) == 2 and name[1] in _FACTS)
-    return named or next((word for word in facts if word in _TABLES_OF_THINGS), None)
 
 
 def _is_table_of_customers(

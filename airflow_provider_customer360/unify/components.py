@@ -1,7 +1,7 @@
 """Links to customers: connected components, and those that violate a limit or a rule once more, without.
 
-Relation ``labels`` (``node_number``, ``customer``); table ``dropped_links`` (``a``, ``b``, ``exceeded``: the type
-whose limit the link would exceed, or -1 where a rule forbids it).
+Relation ``labels`` (``node_number``, ``customer``); table ``dropped_links`` (``a``, ``b``, ``exceeded``:
+the type whose limit the link would exceed, or -1 where a rule forbids it).
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
     suspects = _suspects(engine, plan, labels, forbidden)
     dropped: list[tuple[int, int, int]] = []
     if len(suspects):
-        links = _links_of(engine, labels, suspects)
-        groups, dropped = join(
-            links, _counted(engine, plan), _limits(plan), demanded.tolist(), forbidden.tolist()
-        )
+        links, counted = _links_of(engine, labels, suspects), _counted(engine, plan)
+        concerned = [
+            [(a, b) for a, b in pairs.tolist() if a in counted and b in counted]
+            for pairs in (demanded, forbidden)
+        ]
+        groups, dropped = join(links, counted, _limits(plan), *concerned)
         labels[list(groups)] = size + np.fromiter(groups.values(), dtype=labels.dtype)
     engine.register("labels", pa.table({"node_number": np.arange(size), "customer": labels}))
     _keep_dropped(engine, dropped)
@@ -77,7 +79,7 @@ def _components(engine: Engine, size: int, demanded: np.ndarray) -> np.ndarray:
 
 
 def _suspects(engine: Engine, plan: Plan, labels: np.ndarray, forbidden: np.ndarray) -> np.ndarray:
-    """The components that may exceed a limit (a limit by source is looked at closely later) or break a rule."""
+    """The components that may exceed a limit or break a rule; limits by source are looked at later."""
     import numpy as np
 
     types = np.empty(len(labels), dtype=np.int16)
@@ -108,8 +110,8 @@ def _links_of(engine: Engine, labels: np.ndarray, suspects: np.ndarray) -> list[
     return [
         (a, b)
         for a, b in engine.rows(
-            "SELECT x.number, y.number FROM links JOIN suspects x ON x.node = a JOIN suspects y ON y.node = b "
-            "GROUP BY x.number, y.number, a, b "
+            "SELECT x.number, y.number FROM links JOIN suspects x ON x.node = a "
+            "JOIN suspects y ON y.node = b GROUP BY x.number, y.number, a, b "
             "ORDER BY min(links.t), sum(records) DESC, count(*) DESC, min(ta), a, b",
             doing="ranking links",
         )
@@ -148,5 +150,5 @@ def _keep_dropped(engine: Engine, dropped: list[tuple[int, int, int]]) -> None:
     engine.register("dropped_pairs", pa.table(columns))
     engine.run(
         "CREATE OR REPLACE TABLE dropped_links AS SELECT x.node AS a, y.node AS b, exceeded "
-        "FROM dropped_pairs JOIN nodes x ON x.rowid = dropped_pairs.a JOIN nodes y ON y.rowid = dropped_pairs.b"
+        "FROM dropped_pairs AS pairs JOIN nodes x ON x.rowid = pairs.a JOIN nodes y ON y.rowid = pairs.b"
     )

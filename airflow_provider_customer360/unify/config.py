@@ -65,6 +65,7 @@ class Config:
         active_within: a customer seen within this time before ``as_of`` is active.
         identifier_types: identifier type to settings that differ from the package's, by the names of
             `IdentifierType`: ``{"email": {"limit": 3}, "ssn": {"priority": 5, "personal": True}}``.
+        assignments: whether to tell the customer of every source row.
         guards: whether values are looked for that are shared by many people, numberings that collide and
             customers with too many values. Without, equal values alone decide, and what ``identifier_types``
             states.
@@ -79,6 +80,7 @@ class Config:
     derived: Mapping[str, str] = field(default_factory=dict)
     active_within: timedelta = timedelta(days=30)
     identifier_types: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    assignments: bool = False
     guards: bool = True
     max_customer_records: int | None = None
     on_oversized_customer: str = "warn"
@@ -86,8 +88,9 @@ class Config:
     def __post_init__(self) -> None:
         check_roles(self.identifiers, self.metrics, self.attributes)
         self._check_identifier_types()
-        if not isinstance(self.guards, bool):
-            raise ConfigError(f"guards is {self.guards!r}; give True or False.")
+        for name in ("assignments", "guards"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; give True or False.")
         most = self.max_customer_records
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             raise ConfigError(f"max_customer_records is {most!r}; give a whole number from 1, or None.")

@@ -1,8 +1,9 @@
 """Joining by links as far as constraints allow: pure Python, for the few customers that violate something.
 
-Links are taken from the strongest to the weakest, and one that would make a group violate a limit or a rule is
-dropped: Kruskal's algorithm (1956) with the cannot-link constraints of Wagstaff and others (2001). Groups only
-grow, so what has been refused once stays refused, and the outcome depends on the order of the links alone.
+Links are taken from the strongest to the weakest, and one that would make a group violate a limit or a rule
+is dropped: Kruskal's algorithm (1956) with the cannot-link constraints of Wagstaff and others (2001).
+Groups only grow, so what has been refused once stays refused, and the outcome depends on the order of the
+links alone.
 """
 
 from __future__ import annotations

@@ -16,6 +16,9 @@ NUMBERINGS = ("auto", "shared", "per_source")
 #: Over what a limit counts.
 SCOPES = ("customer", "source")
 
+#: Priority of a key of one system: a vendor's, or one that the user added.
+OWN_KEY = 20
+
 
 @dataclass(frozen=True, kw_only=True)
 class IdentifierType:
@@ -44,7 +47,7 @@ class IdentifierType:
     """
 
     name: str
-    priority: int = 20
+    priority: int = OWN_KEY
     standardise: str = "id"
     valid: str | None = None
     region: str | None = None
@@ -64,7 +67,6 @@ class IdentifierType:
         return self.priority, self.name
 
 
-# A type that is not listed is a key of one system (a vendor's or the user's own).
 _KNOWN: dict[str, dict[str, Any]] = {
     "customer_id": {"priority": 0, "limit_per": "source"},
     "user_id": {"priority": 10, "limit_per": "source"},

@@ -50,7 +50,7 @@ def _with_source_names(plan: Plan) -> Plan:
     seen = [name.removesuffix("_records") for name in fixed if name.endswith("_records")]
     sources = []
     for source in plan.sources:
-        output = _numbered(source.output, seen)
+        output = numbered(source.output, seen)
         seen.append(output)
         sources.append(replace(source, output=output))
     return replace(plan, sources=tuple(sources))
@@ -65,11 +65,19 @@ def _free_name(
         if free and candidate not in used:
             return candidate
         if free:
-            return _numbered(candidate, [*taken, *used])
-    return _numbered(f"{source.output}_{wanted}", taken)
+            return numbered(candidate, [*taken, *used])
+    return numbered(f"{source.output}_{wanted}", taken)
 
 
-def _numbered(name: str, taken: Iterable[str | None]) -> str:
+def taken_names(plan: Plan) -> list[str]:
+    """The profile columns that a plan fills, derived ones aside."""
+    metrics, attributes = ([one.name for one in kind] for kind in (plan.metrics, plan.attributes))
+    counts = [f"{source.output}_records" for source in plan.sources]
+    return [*RESERVED_COLUMNS, *plan.identifier_types, *metrics, *attributes, *counts]
+
+
+def numbered(name: str, taken: Iterable[str | None]) -> str:
+    """A name, with a number behind it where it is taken."""
     taken = set(taken)
     return next(n for n in (name, *(f"{name}_{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from airflow_provider_customer360.unify.bare_id import thing_of
 from airflow_provider_customer360.unify.schema import ColumnPlan, SourcePlan
 from airflow_provider_customer360.unify.spelling import words
 from airflow_provider_customer360.unify.staged import TEXT
+from airflow_provider_customer360.unify.table_kinds import thing_of
 from airflow_provider_customer360.unify.vocabulary import PERSONS
 
 _FIRST = {("first", "name"), ("given", "name"), ("forename",), ("firstname",)}

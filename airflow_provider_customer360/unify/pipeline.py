@@ -11,12 +11,14 @@ from typing import Any
 
 from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.aggregate import aggregate
+from airflow_provider_customer360.unify.assignments import assign
 from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.derive import derive
 from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, NoDataError
 from airflow_provider_customer360.unify.keys import NodeKeys
+from airflow_provider_customer360.unify.numberings import settle_numberings
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
 from airflow_provider_customer360.unify.result import Frame, Unified
@@ -85,13 +87,16 @@ def unify(
             plan = detect(engine, staged, given, config)
             _log_plan(plan)
         with stage_of("resolve", "Resolve identities"):
-            group_records(engine, plan, NodeKeys())
+            group_records(engine, plan, NodeKeys(), keep_raw=config.assignments)
+            plan = settle_numberings(engine, plan, NodeKeys())
             keys = find_nodes(engine, plan, NodeKeys())
             resolve(engine, plan, read_rules(engine, plan, keys, must_link, must_not_link))
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)
             aggregate(engine, plan, reference or datetime.now(UTC), config.active_within)
+            if config.assignments:
+                assign(engine, plan, given)
             derive(engine, config.derived, reference)
             summary = summarise(engine, plan, reference)
             log.info("%s profiles", f"{summary['total_customers']:,}")
@@ -103,6 +108,9 @@ def unify(
         profiles=Frame(engine, "SELECT * FROM profiles", "customer_id"),
         identities=Frame(engine, _IDENTITIES, "identifier_type, identifier_value"),
         summary=summary,
+        assignments=Frame(engine, "SELECT * FROM assignments", "source, source_key")
+        if config.assignments
+        else None,
     )
 
 

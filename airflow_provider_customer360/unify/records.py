@@ -35,11 +35,11 @@ NEVER = "-9223372036854775807"
 _WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
 
 
-def group_records(engine: Engine, plan: Plan, keys: NodeKeys) -> None:
-    """Make ``records_<i>`` for every source of the plan."""
+def group_records(engine: Engine, plan: Plan, keys: NodeKeys, *, keep_raw: bool = False) -> None:
+    """Make ``records_<i>`` for every source of the plan; with the raw identifiers where they are kept."""
     for index, source in enumerate(plan.sources):
         engine.run(
-            f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source, keys)}",
+            f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source, keys, keep_raw)}",
             doing=f"reading source {source.name!r}",
         )
     phones = [
@@ -53,11 +53,10 @@ def group_records(engine: Engine, plan: Plan, keys: NodeKeys) -> None:
         engine.run(f"UPDATE {table(index)} SET k_{j} = {key} WHERE k_{j} IS DISTINCT FROM {key}")
 
 
-def set_keys(engine: Engine, plan: Plan, keys: NodeKeys) -> None:
-    """Give all records other node keys."""
-    for index, source in enumerate(plan.sources):
-        for j, column in enumerate(source.having(Role.IDENTIFIER)):
-            engine.run(f"UPDATE {table(index)} SET k_{j} = {keys.column(plan, column, f'id_{j}')}")
+def set_keys(engine: Engine, plan: Plan, keys: NodeKeys, index: int) -> None:
+    """Give the records of one source other node keys."""
+    for j, column in enumerate(plan.sources[index].having(Role.IDENTIFIER)):
+        engine.run(f"UPDATE {table(index)} SET k_{j} = {keys.column(plan, column, f'id_{j}')}")
 
 
 def table(index: int) -> str:
@@ -115,7 +114,7 @@ def attribute_value(column: ColumnPlan, wanted: str) -> str:
     return name if column.type == wanted else f"({name})::{wanted}"
 
 
-def _grouped(plan: Plan, source: SourcePlan, node_keys: NodeKeys) -> str:
+def _grouped(plan: Plan, source: SourcePlan, node_keys: NodeKeys, keep_raw: bool) -> str:
     identifiers = source.having(Role.IDENTIFIER)
     time = occurred_at(source.event_time) if source.event_time else "NULL::TIMESTAMP"
     keys = [column.internal for column in identifiers]
@@ -132,7 +131,7 @@ def _grouped(plan: Plan, source: SourcePlan, node_keys: NodeKeys) -> str:
     ) + (f"GROUP BY {', '.join(groups)}" if groups else "HAVING count(*) > 0")
     raw = [(column.output or "", column.internal, column.type) for column in identifiers]
     held = [f"{key} IS NOT NULL AS raw_{j}" for j, key in enumerate(keys)]
-    everything = f"* EXCLUDE ({', '.join(keys)})" if keys else "*"
+    everything = f"* EXCLUDE ({', '.join(keys)})" if keys and not keep_raw else "*"
     guests = [f"nullif(id_{j}, '0') AS id_{j}" for j, column in enumerate(identifiers) if column.guests]
     if guests:
         everything += f" REPLACE ({', '.join(guests)})"

@@ -1,8 +1,8 @@
 """Stages 3 and 4: records to links, links to identities and customers.
 
 Records that share any identifier are one customer, through any chain: the customers are the connected
-components of the graph whose nodes are identifiers and whose links join identifiers seen on one record. In this
-order, what is no evidence is left out:
+components of the graph whose nodes are identifiers and whose links join identifiers seen on one record. In
+this order, what is no evidence is left out:
 
 1. links of values that many people share (`shared`);
 2. links that would give a customer more values of a type than its limit, the weakest first, and links that a
@@ -11,14 +11,14 @@ order, what is no evidence is left out:
 Whatever is left out stays on its records: only their ``k_<j>`` becomes NULL. Then all ``k_<j>`` of a record
 belong to one customer.
 
-A node's key is a 64-bit hash of its type and value, so that no text is joined. Two values with one hash would
-merge strangers; identities are grouped by the values themselves, so that is seen, and everything is done again
-with another salt.
+A node's key is a 64-bit hash of its type and value, so that no text is joined. Two values with one hash
+would merge strangers; identities are grouped by the values themselves, so that is seen, and everything is
+done again with another salt.
 
 Tables: ``identities`` (``node``, ``identifier_type``, ``identifier_value``, ``first_seen``, ``last_seen``,
-``records``, ``data_sources``, ``t``, ``customer``: NULL where the value belongs to no one customer), one row per
-identifier; ``customers`` (``customer``, ``customer_id``), one row per customer; ``links``, ``shared`` and
-``dropped_links`` for the audit.
+``records``, ``data_sources``, ``t``, ``customer``: NULL where the value belongs to no one customer), one
+row per identifier; ``customers`` (``customer``, ``customer_id``), one row per customer; ``links``,
+``shared`` and ``dropped_links`` for the audit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def find_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> NodeKeys:
     for salt in range(_ATTEMPTS):
         if salt:
             keys = NodeKeys(salt, keys.bits)
-            records.set_keys(engine, plan, keys)
+            for index in range(len(plan.sources)):
+                records.set_keys(engine, plan, keys, index)
         if _group_nodes(engine, plan, keys):
             return keys
     raise DataError(
@@ -112,8 +113,9 @@ def _set_dropped_aside(engine: Engine, plan: Plan) -> None:
 def _find_customers(engine: Engine, plan: Plan) -> None:
     type_names = "([" + ", ".join(literal(name) for name in plan.identifier_types) + "]::VARCHAR[])"
     engine.run(
-        f"CREATE OR REPLACE TABLE identities AS SELECT nodes.node AS node, {type_names}[t + 1] AS identifier_type, "
-        "v AS identifier_value, first_seen, last_seen, records, bit_count(sources)::BIGINT AS data_sources, t, "
+        "CREATE OR REPLACE TABLE identities AS "
+        f"SELECT nodes.node AS node, {type_names}[t + 1] AS identifier_type, v AS identifier_value, "
+        "first_seen, last_seen, records, bit_count(sources)::BIGINT AS data_sources, t, "
         "CASE WHEN apart.node IS NULL THEN labels.customer::BIGINT END AS customer "
         "FROM nodes JOIN labels ON labels.node_number = nodes.rowid "
         f"LEFT JOIN ({_apart(plan)}) AS apart ON apart.node = nodes.node",
@@ -125,7 +127,8 @@ def _find_customers(engine: Engine, plan: Plan) -> None:
         "CREATE OR REPLACE TABLE customers AS "
         f"SELECT customer, {_customer_id(plan)} AS customer_id FROM (SELECT customer, "
         "min({'t': t, 'length': length(v), 'v': v}) AS best FROM "
-        "(SELECT customer, t, identifier_value AS v FROM identities WHERE customer IS NOT NULL) GROUP BY customer)",
+        "(SELECT customer, t, identifier_value AS v FROM identities WHERE customer IS NOT NULL) "
+        "GROUP BY customer)",
         doing="naming customers",
     )
 

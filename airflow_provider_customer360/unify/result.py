@@ -77,11 +77,14 @@ class Unified:
         identities: one row per identifier: ``identifier_type``, ``identifier_value``, ``customer_id``,
             ``first_seen``, ``last_seen``, ``records``, ``data_sources``.
         summary: what the run did, as plain JSON.
+        assignments: one row per source row: ``source``, ``source_key``, ``customer_id`` and, where that is
+            null, the ``reason``. None unless asked for.
     """
 
     profiles: Frame
     identities: Frame
     summary: dict[str, Any]
+    assignments: Frame | None = None
 
     def close(self) -> None:
         """Free the engine; the frames cannot be read afterwards."""

@@ -1,8 +1,8 @@
 """Manual rules: pairs of identifiers that must be, or must not be, one customer.
 
 They win over everything else that links and separates. A pair is four columns, ``identifier_type``,
-``identifier_value``, ``other_identifier_type`` and ``other_identifier_value``, and a ``reason`` if wanted; values
-are standardised like those of the sources.
+``identifier_value``, ``other_identifier_type`` and ``other_identifier_value``, and a ``reason`` if wanted;
+values are standardised like those of the sources.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
     columns = _columns(name, stage(engine.connection, name, data))
     given = [f"trim({columns[wanted]}::VARCHAR) AS {wanted}" for wanted in _COLUMNS]
     engine.run(
-        f"CREATE OR REPLACE TABLE {name}_pairs AS SELECT row_number() OVER (ORDER BY ALL) AS number, * FROM "
+        f"CREATE OR REPLACE TABLE {name}_pairs AS SELECT row_number() OVER () AS number, * FROM "
         f"(SELECT {', '.join(given)}, {columns.get(_REASON, 'NULL')}::VARCHAR AS {_REASON} FROM {name})",
         doing=f"reading {name}",
     )
@@ -107,8 +107,8 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
         engine.run(
             f"CREATE OR REPLACE TABLE {sides[-1]} AS SELECT number, side, type, "
             f"{standardised(identifier_type, 'value', 'VARCHAR')} AS value FROM ("
-            f"SELECT number, 1 AS side, {_COLUMNS[0]} AS type, {_COLUMNS[1]} AS value FROM {name}_pairs UNION ALL "
-            f"SELECT number, 2, {_COLUMNS[2]}, {_COLUMNS[3]} FROM {name}_pairs) "
+            f"SELECT number, 1 AS side, {_COLUMNS[0]} AS type, {_COLUMNS[1]} AS value FROM {name}_pairs "
+            f"UNION ALL SELECT number, 2, {_COLUMNS[2]}, {_COLUMNS[3]} FROM {name}_pairs) "
             f"WHERE type IN ({', '.join(map(literal, written))})",
             doing=f"reading {name}",
         )
@@ -133,8 +133,8 @@ def _columns(name: str, staged: Staged) -> dict[str, str]:
     missing = [wanted for wanted in _COLUMNS if wanted not in found]
     if missing:
         raise ConfigError(
-            f"{name} has no column {', '.join(map(repr, missing))}; it needs {', '.join(_COLUMNS)} and may have "
-            f"{_REASON}. Columns: {', '.join(column.name for column in staged.columns) or 'none'}."
+            f"{name} has no column {', '.join(map(repr, missing))}; it needs {', '.join(_COLUMNS)} and may "
+            f"have {_REASON}. Columns: {', '.join(column.name for column in staged.columns) or 'none'}."
         )
     return found
 

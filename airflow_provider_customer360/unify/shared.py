@@ -17,7 +17,7 @@ from airflow_provider_customer360.unify.schema import Plan, Role
 
 #: Initials alone cannot tell more people apart than this from those of one name.
 _NAMESAKES = 10
-#: A value that no stronger identifier and no name speaks for is nobody's own when it is on so many records ...
+#: A value that no stronger identifier and no name speaks for is nobody's own if it is on so many records ...
 _MANY_RECORDS = 1_000
 #: ... and on this share of all records of its type, where so many values of it are known.
 _LARGE_SHARE, _MANY_VALUES = 0.01, 1_000
@@ -72,7 +72,8 @@ def _shared(plan: Plan, guarded: dict[int, int]) -> str:
 def _named(plan: Plan, guarded: dict[int, int]) -> str:
     """Values of the guarded types with the initials on their records."""
     pairs = [
-        f"SELECT k_{j} AS node, initials FROM {records.table(index)} WHERE k_{j} IS NOT NULL AND initials <> ''"
+        f"SELECT k_{j} AS node, initials FROM {records.table(index)} "
+        f"WHERE k_{j} IS NOT NULL AND initials IS NOT NULL"
         for index, source in enumerate(plan.sources)
         for j, column in enumerate(source.having(Role.IDENTIFIER))
         if initials(source) and plan.identifier_types.index(column.output or "") in guarded

@@ -1,0 +1,108 @@
+"""Assignments: which source row belongs to which customer, or why to none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_provider_customer360.unify import records
+from airflow_provider_customer360.unify.config import Source
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.errors import ConfigError, DataError
+from airflow_provider_customer360.unify.keys import first_key
+from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.schema import ColumnPlan, Plan, Role, SourcePlan
+from airflow_provider_customer360.unify.spelling import canonical
+from airflow_provider_customer360.unify.standardise import text
+
+#: Why a row belongs to no customer.
+NO_IDENTIFIER, BLOCKED, SHARED, NOT_LINKING = (
+    "no identifier",
+    "blocked value",
+    "shared value",
+    "identifier type that links nobody",
+)
+
+
+def assign(engine: Engine, plan: Plan, sources: Mapping[str, Source]) -> None:
+    """Make ``assignments``: ``source``, ``source_key``, ``customer_id`` and, where that is NULL, ``reason``.
+
+    ``source_key`` is the value of the source's key column, else the row's number from 0, as text.
+
+    Raises:
+        ConfigError: no such key column, or its values are missing or repeated.
+    """
+    keys = [_key(engine, source, sources[source.name].key) for source in plan.sources]
+    parts = [_assigned(plan, index, source, keys[index]) for index, source in enumerate(plan.sources)]
+    # Only then do rows come in their source's order.
+    engine.run("SET preserve_insertion_order = true")
+    try:
+        engine.run(
+            f"CREATE OR REPLACE TABLE assignments AS {' UNION ALL '.join(parts)}",
+            doing="assigning rows to customers",
+        )
+    finally:
+        engine.run("SET preserve_insertion_order = false")
+    (assigned,) = engine.row("SELECT count(*) FROM assignments")
+    rows = sum(source.rows for source in plan.sources)
+    if assigned != rows:
+        raise DataError(
+            f"{rows:,} records were read but {assigned:,} assigned. A source that changes while it is read "
+            "does that; if none does, please report it. The target table is as it was."
+        )
+
+
+def _assigned(plan: Plan, index: int, source: SourcePlan, key: str) -> str:
+    columns = source.having(Role.IDENTIFIER)
+    raw = [column.internal for column in columns]
+    same = " AND ".join(f"m.{column} IS NOT DISTINCT FROM r.{column}" for column in raw) or "true"
+    # Spellings of one combination, and its different initials, have one customer.
+    whose = (
+        f"SELECT {', '.join([*(f'g.{column}' for column in raw), 'min(customer_id) AS customer_id'])}, "
+        f"min({_reason(plan, columns)}) AS reason FROM {records.table(index)} AS g "
+        f"LEFT JOIN identities AS i ON i.node = {first_key(plan, source)} "
+        f"LEFT JOIN customers USING (customer) GROUP BY {', '.join(f'g.{column}' for column in raw) or 'ALL'}"
+    )
+    numbered = f"SELECT *, {key} AS source_key FROM {source.relation}"
+    return (
+        f"SELECT {literal(source.name)} AS source, source_key, customer_id, "
+        "CASE WHEN customer_id IS NULL THEN reason END AS reason "
+        f"FROM ({numbered}) AS r LEFT JOIN ({whose}) AS m ON {same}"
+    )
+
+
+def _reason(plan: Plan, columns: tuple[ColumnPlan, ...]) -> str:
+    def any_of(mentions: list[str]) -> str:
+        return f"coalesce({', '.join(mentions)}, NULL) IS NOT NULL" if mentions else "false"
+
+    ids = {j: plan.type(column.output or "").links for j, column in enumerate(columns)}
+    return (
+        f"CASE WHEN {any_of([f'id_{j}' for j, links in ids.items() if links])} THEN {literal(SHARED)} "
+        f"WHEN {any_of([f'id_{j}' for j in ids])} THEN {literal(NOT_LINKING)} "
+        f"WHEN {' OR '.join(f'raw_{j}' for j in ids) or 'false'} THEN {literal(BLOCKED)} "
+        f"ELSE {literal(NO_IDENTIFIER)} END"
+    )
+
+
+def _key(engine: Engine, source: SourcePlan, name: str | None) -> str:
+    """The SQL expression of a row's key."""
+    if name is None:
+        return "(row_number() OVER () - 1)::VARCHAR"
+    column = next((one for one in source.columns if one.name == name), None) or next(
+        (one for one in source.columns if canonical(one.name) == canonical(name)), None
+    )
+    if column is None:
+        raise ConfigError(
+            f"Source {source.name!r} has no column {name!r}, which is stated as its key. Columns: "
+            f"{', '.join(one.name for one in source.columns) or 'none'}."
+        )
+    value = text(column.internal, column.type)
+    missing, repeated = engine.row(
+        f"SELECT count(*) - count({value}), count({value}) - count(DISTINCT {value}) FROM {source.relation}"
+    )
+    if missing or repeated:
+        raise ConfigError(
+            f"Column {name!r} is stated as the key of source {source.name!r}, but {missing:,} of its values "
+            f"are missing and {repeated:,} are repeated; name a column that is unique, or none for the row's "
+            "number."
+        )
+    return value
