@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from airflow_provider_customer360.unify.engine import Engine
@@ -58,7 +59,10 @@ class Rules:
 
 
 def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_not_link: Any) -> Rules:
-    """Read the rules and make table ``demanded`` (``node``, ``part``): the nodes that rules link, by part.
+    """Read the rules.
+
+    Makes ``demanded`` (``node``, ``part``: the nodes that rules link, by part) and ``demanded_links``
+    (``a``, ``b``).
 
     Raises:
         ConfigError: a column is missing, a type is in no source, or the rules contradict each other.
@@ -73,20 +77,19 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
             raise ConfigError(_contradiction(pair, _chain(linked, one, other)))
     present = _present(engine, [key for pair in (*linked, *apart) for key in pair.keys])
     members = sorted((part, key) for key, part in parts.items() if key in present)
-    _keep_demanded(engine, members)
-    demanded = [(a, b) for (one, a), (two, b) in zip(members, members[1:], strict=False) if one == two]
+    demanded = [(a, b) for (one, a), (two, b) in pairwise(members) if one == two]
+    _register(engine, "demanded", node=[key for _, key in members], part=[part for part, _ in members])
+    _register(engine, "demanded_links", a=[a for a, _ in demanded], b=[b for _, b in demanded])
     forbidden = [pair for pair in apart if set(pair.keys) <= present]
     return Rules(
         tuple(demanded), tuple(pair.keys for pair in forbidden), tuple(pair.reason for pair in forbidden)
     )
 
 
-def _keep_demanded(engine: Engine, members: Sequence[tuple[int, int]]) -> None:
+def _register(engine: Engine, name: str, **columns: Sequence[int]) -> None:
     import pyarrow as pa
 
-    parts, nodes = ([member[place] for member in members] for place in (0, 1))
-    columns = {"node": pa.array(nodes, pa.uint64()), "part": pa.array(parts, pa.uint64())}
-    engine.register("demanded", pa.table(columns))
+    engine.register(name, pa.table({key: pa.array(values, pa.uint64()) for key, values in columns.items()}))
 
 
 def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> list[Pair]:
@@ -199,7 +202,5 @@ def _contradiction(pair: Pair, chain: Sequence[Pair]) -> str:
 
 def _present(engine: Engine, keys: Iterable[int]) -> set[int]:
     """Those of the node keys that are in some source."""
-    import pyarrow as pa
-
-    engine.register("rule_nodes", pa.table({"node": pa.array(sorted(set(keys)), pa.uint64())}))
+    _register(engine, "rule_nodes", node=sorted(set(keys)))
     return {node for (node,) in engine.rows("SELECT node FROM rule_nodes SEMI JOIN nodes USING (node)")}

@@ -1,0 +1,76 @@
+"""Traces: by which other identifier, on which records, each identifier came to its customer.
+
+Of all links of a customer the strongest that hold it together are kept, a spanning tree of greatest strength
+(Kruskal, 1956, by SciPy), and told from the customer's strongest identifier outwards. So each identifier has
+one link, and a customer's weakest link is where it would fall apart first if links had to be stronger.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_customer360.unify.engine import Engine
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def trace(engine: Engine) -> None:
+    """Make ``traces``, one row per identifier that is not its customer's first.
+
+    ``node``, ``parent``, ``records`` (that carry both) and ``sources`` (positions of theirs in the plan; none
+    where a rule made the link).
+    """
+    import pyarrow as pa
+
+    # Rules first, then stronger types, then more records; the keys settle ties.
+    engine.run(
+        "CREATE OR REPLACE TABLE ranked_links AS SELECT a, b, sources, records, "
+        "row_number() OVER (ORDER BY t, records DESC, ta, a, b) AS rank FROM ("
+        "SELECT a, b, max(t) AS t, min(ta) AS ta, list(s ORDER BY s) AS sources, "
+        "sum(records)::BIGINT AS records FROM links GROUP BY a, b "
+        "UNION ALL SELECT a, b, -1, -1, [], 0 FROM demanded_links)",
+        doing="ranking links",
+    )
+    (size,) = engine.row("SELECT count(*) FROM identities")
+    # A table that nothing was deleted from has the row ids 0 to n - 1.
+    links = engine.numpy(
+        "SELECT x.rowid AS a, y.rowid AS b, rank FROM ranked_links JOIN identities x ON x.node = a "
+        "JOIN identities y ON y.node = b WHERE x.customer = y.customer",
+        doing="tracing links",
+    )
+    roots = engine.numpy(
+        "SELECT arg_min(rowid, {'t': t, 'length': length(identifier_value), 'v': identifier_value}) AS root "
+        "FROM identities WHERE customer IS NOT NULL GROUP BY customer"
+    )
+    child, parent, rank = _tree(size, links["a"], links["b"], links["rank"], roots["root"])
+    engine.register("tree", pa.table({"child": child, "parent": parent, "rank": rank}))
+    engine.run(
+        "CREATE OR REPLACE TABLE traces AS SELECT x.node AS node, y.node AS parent, "
+        "links.records AS records, links.sources AS sources "
+        "FROM tree JOIN ranked_links AS links USING (rank) JOIN identities x ON x.rowid = child "
+        "JOIN identities y ON y.rowid = tree.parent",
+        doing="tracing links",
+    )
+    engine.drop(["ranked_links"])
+
+
+def _tree(
+    size: int, a: np.ndarray, b: np.ndarray, rank: np.ndarray, roots: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The links of the tree of lowest ranks, as child, parent and rank."""
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
+
+    # One more node above all roots makes one tree of all customers.
+    above = np.full(len(roots), size)
+    ends = np.concatenate([a, above]), np.concatenate([b, roots])
+    ranks = np.concatenate([rank, np.arange(len(roots)) + len(rank) + 1]).astype(np.float64)
+    graph = coo_array((ranks, ends), shape=(size + 1, size + 1)).tocsr()
+    tree = minimum_spanning_tree(graph)
+    _, parents = breadth_first_order(tree, size, directed=False)
+    child = np.flatnonzero((parents[:size] >= 0) & (parents[:size] != size))
+    parent = parents[child]
+    both_ways = (tree + tree.T).tocsr()
+    return child, parent, both_ways[child, parent].astype(np.int64)
