@@ -28,7 +28,7 @@ def _best(rank: str) -> str:
 
 
 def find_events(engine: Engine) -> None:
-    """Make ``id_events`` from what ``stable_ids`` found: ``past``, ``shares``, ``fates`` and ``customers``."""
+    """Make ``id_events`` from ``past``, ``shares``, ``fates`` and ``customers`` (see ``stable_ids``)."""
     _find_moves(engine)
     parts = (_moved(), _new(), _retired())
     engine.run(

@@ -171,9 +171,9 @@ def _remember(engine: Engine) -> None:
     engine.run(
         "CREATE OR REPLACE TABLE remembered_identities AS "
         "SELECT identifier_type, identifier_value, lives_as AS customer_id, 'absent' AS status, first_seen, "
-        "last_seen, records, data_sources FROM (SELECT * FROM past ANTI JOIN identities "
-        "USING (identifier_type, identifier_value) WHERE status IN ('linked', 'absent')) "
-        "JOIN fates ON past_id = customer_id "
+        "last_seen, records, data_sources FROM (SELECT past.*, lives_as FROM past "
+        "JOIN fates ON past_id = customer_id WHERE absent > 0 AND status IN ('linked', 'absent')) "
+        "ANTI JOIN identities USING (identifier_type, identifier_value) "
         f"UNION ALL SELECT {profile_id}, past_id, past_id, 'absent', NULL, NULL, NULL, NULL "
         "FROM fates WHERE customer IS NULL AND absent = 0 "
         f"UNION ALL SELECT {profile_id}, past_id, lives_as, 'absorbed', NULL, NULL, NULL, NULL "
