@@ -9,7 +9,7 @@ Table ``id_events``, one row per event: ``kind``, ``customer_id``, ``other_custo
 - ``retired``: ``customer_id`` was there, and nothing identifies it any more.
 
 An id that is new and holds identifiers of previous customers comes from a split and is not also created.
-Where an identifier changed hands, one ``merged`` or ``split`` tells from whom to whom.
+Where an identifier changed hands, one ``merged`` or ``split`` tells from whom to whom. A reason names nobody.
 """
 
 from __future__ import annotations
@@ -56,7 +56,6 @@ def _find_moves(engine: Engine) -> None:
 
 
 def _moved() -> str:
-    # An id that is moved to is new where no previous customer bears it.
     reason = (
         "CASE WHEN kind = 'created' THEN 'returned' "
         "WHEN kind = 'merged' THEN 'identifiers of both belong to one customer now' "
@@ -84,13 +83,10 @@ def _new() -> str:
 
 
 def _retired() -> str:
-    reason = (
-        "CASE WHEN absent > 0 THEN 'no identifier of the customer is in the data any more' "
-        "ELSE 'the identifiers of the customer identify nobody any more' END"
-    )
     return (
         # A type that is gone has no rank.
-        f"SELECT 'retired', past_id, NULL, {_best('0::SMALLINT')}, {reason} "
+        f"SELECT 'retired', past_id, NULL, {_best('0::SMALLINT')}, "
+        "'none of its identifiers identifies a customer any more' "
         "FROM fates JOIN past ON past.customer_id = past_id "
-        "WHERE fates.customer IS NULL AND was_linked AND status = 'linked' GROUP BY past_id, absent"
+        "WHERE fates.customer IS NULL AND was_linked AND status = 'linked' GROUP BY past_id"
     )

@@ -11,9 +11,8 @@ identities that were published last say who is who:
    by all its previous identifiers, then the one with the shorter, then the first id. The others are
    absorbed: their ids point to the survivor for ever and are never given again. Whatever pointed to an
    absorbed id points to the survivor too, so that no pointer leads to another.
-3. A component that no one claims gets its content id or, where that was ever given to anybody or taken
-   over from the run before, the first free one of ``<content id>~2``, ``~3``, ... A content id that is
-   itself free is nobody's suffix.
+3. A component without a survivor gets its content id or, where anybody ever had that, the first free one
+   of ``<content id>~2``, ``~3``, ... What is the content id of another new customer is not free.
 4. A customer of whom no identifier is left is retired. Its ``absent`` identifiers remember its id, and
    when one comes back, so does the id. One whose identifiers are all shared now has none to come back
    by; a row of its own (``profile_id``, its id, ``absent``) keeps the id from being given again.
