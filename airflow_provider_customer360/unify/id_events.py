@@ -88,5 +88,5 @@ def _retired() -> str:
         f"SELECT 'retired', past_id, NULL, {_best('0::SMALLINT')}, "
         "'none of its identifiers identifies a customer any more' "
         "FROM fates JOIN past ON past.customer_id = past_id "
-        "WHERE fates.customer IS NULL AND was_linked AND status = 'linked' GROUP BY past_id"
+        "WHERE fates.customer IS NULL AND status = 'linked' GROUP BY past_id"
     )
