@@ -1,7 +1,7 @@
 """Links to customers: connected components, and those that violate a limit or a rule once more, without.
 
 Relation ``labels`` (``node_number``, ``customer``); table ``dropped_links`` (``a``, ``b``, ``exceeded``:
-the type whose limit the link would exceed, or -1 where a rule forbids it).
+see `constrained`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.unify.constrained import Counted, join
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.rules import Rules
+from airflow_provider_customer360.unify.manual_rules import Rules
 from airflow_provider_customer360.unify.schema import Plan
 
 if TYPE_CHECKING:
@@ -34,11 +34,9 @@ def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
     dropped: list[tuple[int, int, int]] = []
     if len(suspects):
         links, counted = _links_of(engine, labels, suspects), _counted(engine, plan)
-        concerned = [
-            [(a, b) for a, b in pairs.tolist() if a in counted and b in counted]
-            for pairs in (demanded, forbidden)
-        ]
-        groups, dropped = join(links, counted, _limits(plan), *concerned)
+        together = [(a, b) for a, b in demanded.tolist() if a in counted]
+        apart = {(a, b): rule for rule, (a, b) in enumerate(forbidden.tolist()) if a in counted and b in counted}
+        groups, dropped = join(links, counted, _limits(plan), together, apart)
         labels[list(groups)] = size + np.fromiter(groups.values(), dtype=labels.dtype)
     engine.register("labels", pa.table({"node_number": np.arange(size), "customer": labels}))
     _keep_dropped(engine, dropped)
@@ -52,10 +50,10 @@ def _numbered(engine: Engine, pairs: Any) -> np.ndarray:
     if not pairs:
         return np.empty((0, 2), dtype=np.int64)
     a, b = (pa.array([pair[side] for pair in pairs], pa.uint64()) for side in (0, 1))
-    engine.register("node_pairs", pa.table({"a": a, "b": b}))
+    engine.register("node_pairs", pa.table({"place": np.arange(len(pairs)), "a": a, "b": b}))
     found = engine.numpy(
         "SELECT x.rowid AS a, y.rowid AS b FROM node_pairs JOIN nodes x ON x.node = a "
-        "JOIN nodes y ON y.node = b ORDER BY a, b"
+        "JOIN nodes y ON y.node = b ORDER BY place"
     )
     return np.stack([found["a"], found["b"]], axis=1)
 

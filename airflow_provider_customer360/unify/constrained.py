@@ -14,14 +14,19 @@ from dataclasses import dataclass
 
 #: What a limit counts: a type, and a source where it counts by source.
 Counted = tuple[int, int | None]
-#: Instead of the type whose limit a link would exceed: a rule forbids it.
-FORBIDDEN = -1
 
 
 @dataclass
 class _Group:
+    """What a group has, and the nodes that must not join it, each with the position of the rule that says so."""
+
     counts: Counter[Counted]
-    enemies: set[int]
+    enemies: dict[int, int]
+
+
+def forbidden(rule: int) -> int:
+    """What stands for a rule, by its position, where otherwise a type is named: a negative number."""
+    return -1 - rule
 
 
 def join(
@@ -29,7 +34,7 @@ def join(
     counted: Mapping[int, Sequence[Counted]],
     limits: Mapping[Counted, int],
     demanded: Iterable[tuple[int, int]] = (),
-    forbidden: Iterable[tuple[int, int]] = (),
+    apart: Mapping[tuple[int, int], int] | None = None,
 ) -> tuple[dict[int, int], list[tuple[int, int, int]]]:
     """Group nodes by links.
 
@@ -38,17 +43,16 @@ def join(
         counted: every node, with all to which it adds one.
         limits: the most that a group may have of what is counted.
         demanded: pairs that are one group whatever the limits say.
-        forbidden: pairs that must not be in one group; no demanded pairs join them.
+        apart: pairs that must not be in one group, with the position of the rule; no demanded pairs join them.
 
     Returns:
         Each node's group, named by one of its nodes; and the dropped links, each with the type whose
-        limit it would exceed, or `FORBIDDEN`.
+        limit it would exceed, or with what `forbidden` gives.
     """
     parent = {node: node for node in counted}
-    groups = {node: _Group(Counter(kinds), set()) for node, kinds in counted.items()}
-    for one, other in forbidden:
-        groups[one].enemies.add(other)
-        groups[other].enemies.add(one)
+    groups = {node: _Group(Counter(kinds), {}) for node, kinds in counted.items()}
+    for (one, other), rule in (apart or {}).items():
+        groups[one].enemies[other] = groups[other].enemies[one] = rule
 
     def find(node: int) -> int:
         while parent[node] != node:
@@ -59,7 +63,7 @@ def join(
         parent[other] = one
         absorbed = groups.pop(other)
         groups[one].counts.update(absorbed.counts)
-        groups[one].enemies |= absorbed.enemies
+        groups[one].enemies.update(absorbed.enemies)
 
     for a, b in demanded:
         if find(a) != find(b):
@@ -69,8 +73,9 @@ def join(
         one, other = find(a), find(b)
         if one == other:
             continue
-        if other in map(find, groups[one].enemies):
-            dropped.append((a, b, FORBIDDEN))
+        rules = [rule for enemy, rule in groups[one].enemies.items() if find(enemy) == other]
+        if rules:
+            dropped.append((a, b, forbidden(min(rules))))
         elif (t := _exceeded(groups[one].counts, groups[other].counts, limits)) is not None:
             dropped.append((a, b, t))
         else:

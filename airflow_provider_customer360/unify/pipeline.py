@@ -22,7 +22,7 @@ from airflow_provider_customer360.unify.numberings import settle_numberings
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
 from airflow_provider_customer360.unify.result import Frame, Unified
-from airflow_provider_customer360.unify.rules import read_rules
+from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.staged import Staged
 from airflow_provider_customer360.unify.staging import stage

@@ -1,0 +1,131 @@
+"""Identity events: what a run decided about who is who, in a form that can be kept for years.
+
+View ``identity_events``: ``event_id``, ``run_id``, ``occurred_at`` (the run's reference time), ``kind``,
+``customer_id``, ``other_customer_id``, ``identifier_type``, ``identifier``, ``other_identifier_type``,
+``other_identifier``, ``source``, ``records``, ``reason``. Kinds, beside those of `id_events`:
+
+- ``value_blocked``: a value that identifies nobody, by source;
+- ``value_shared``: a value of many people, which links nobody;
+- ``link_dropped``: ``identifier`` was seen with ``other_identifier`` but is not linked to it.
+
+Identifiers of personal types, and blocked values that a person may have written, are masked. What holds for
+as long as the data says so (the three kinds above) has the same ``event_id`` in every run: a table to which
+only new ids are added has each of them once, with the run that found it first.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow_provider_customer360.unify.blocked import PLACEHOLDER, blocked_values
+from airflow_provider_customer360.unify.constrained import forbidden
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.manual_rules import Rules
+from airflow_provider_customer360.unify.schema import Plan
+
+KINDS = ("created", "merged", "split", "retired", "link_dropped", "value_blocked", "value_shared")
+_LASTING = ("link_dropped", "value_blocked", "value_shared")
+_COLUMNS = (
+    "kind",
+    "customer_id",
+    "other_customer_id",
+    "identifier_type",
+    "identifier",
+    "other_identifier_type",
+    "other_identifier",
+    "source",
+    "records",
+    "reason",
+)
+
+
+def view_events(engine: Engine, plan: Plan, rules: Rules, run_id: str, as_of: datetime | None) -> None:
+    """Make ``identity_events``; nothing is computed before it is read."""
+    parts = [_of_ids(), _shared(), _dropped(plan, rules), _blocked(engine, plan)]
+    lasting = f"kind IN ({', '.join(map(literal, _LASTING))})"
+    # The counts behind a reason change from day to day, the decision does not.
+    told = (
+        f"CASE WHEN {lasting} THEN '' ELSE concat_ws(chr(31), {literal(run_id)}, coalesce(customer_id, ''), "
+        "coalesce(other_customer_id, ''), reason) END"
+    )
+    what = ", ".join(
+        f"coalesce({name}, '')"
+        for name in ("identifier_type", "identifier", "other_identifier_type", "other_identifier", "source")
+    )
+    moment = f"TIMESTAMPTZ {literal(as_of.isoformat())}" if as_of else "NULL::TIMESTAMPTZ"
+    shown = {"identifier": _masked(plan, "identifier"), "other_identifier": _masked(plan, "other_identifier")}
+    columns = [f"{shown[name]} AS {name}" if name in shown else name for name in _COLUMNS]
+    engine.run(
+        f"CREATE OR REPLACE VIEW identity_events AS SELECT md5(concat_ws(chr(31), kind, {told}, {what})) "
+        f"AS event_id, {literal(run_id)} AS run_id, {moment} AS occurred_at, {', '.join(columns)} "
+        f"FROM ({' UNION ALL '.join(parts)})"
+    )
+
+
+def count_events(engine: Engine) -> dict[str, int]:
+    """The number of events of each kind in this run."""
+    counts = dict(engine.rows("SELECT kind, count(*) FROM identity_events GROUP BY kind", doing="counting events"))
+    return {kind: counts.get(kind, 0) for kind in KINDS}
+
+
+def _of_ids() -> str:
+    return (
+        "SELECT kind, customer_id, other_customer_id, identifier_type, identifier_value AS identifier, "
+        "NULL::VARCHAR AS other_identifier_type, NULL::VARCHAR AS other_identifier, NULL::VARCHAR AS source, "
+        "NULL::BIGINT AS records, reason, false AS hidden FROM id_events"
+    )
+
+
+def _shared() -> str:
+    why = (
+        "CASE WHEN names > 1 THEN 'on records of ' || names || ' differently named people' "
+        "WHEN customers > 0 THEN 'beside ' || customers || ' other identifiers of one source' "
+        "ELSE 'on ' || shared.records || ' records' END"
+    )
+    return (
+        "SELECT 'value_shared', NULL, NULL, identifier_type, identifier_value, NULL, NULL, NULL, "
+        f"shared.records, {why}, false FROM shared JOIN identities USING (node)"
+    )
+
+
+def _dropped(plan: Plan, rules: Rules) -> str:
+    reasons = [
+        f"WHEN {t} THEN {literal(f'one customer would have more than {one.limit} values of {one.name}')}"
+        for t, one in enumerate(plan.types)
+    ]
+    reasons += [
+        f"WHEN {forbidden(place)} THEN {literal(f'must_not_link: {reason}' if reason else 'must_not_link')}"
+        for place, reason in enumerate(rules.reasons)
+    ]
+    sources = ", ".join(literal(source.name) for source in plan.sources)
+    return (
+        "SELECT 'link_dropped', c.customer_id, d.customer_id, y.identifier_type, y.identifier_value, "
+        f"x.identifier_type, x.identifier_value, [{sources}][s + 1], sum(links.records)::BIGINT, "
+        f"CASE exceeded {' '.join(reasons)} END, false "
+        "FROM dropped_links JOIN links USING (a, b) JOIN identities x ON x.node = a "
+        "JOIN identities y ON y.node = b LEFT JOIN customers c ON c.customer = x.customer "
+        "LEFT JOIN customers d ON d.customer = y.customer GROUP BY ALL"
+    )
+
+
+def _blocked(engine: Engine, plan: Plan) -> str:
+    names = ", ".join(map(literal, plan.identifier_types))
+    sources = ", ".join(literal(source.name) for source in plan.sources)
+    return (
+        f"SELECT 'value_blocked', NULL, NULL, [{names}][t + 1], value, NULL, NULL, [{sources}][source + 1], "
+        f"records, reason, reason <> {literal(PLACEHOLDER)} FROM ({blocked_values(engine, plan)})"
+    )
+
+
+def _masked(plan: Plan, name: str) -> str:
+    """As `mask` does."""
+    personal = ", ".join(literal(one.name) for one in plan.types if one.personal)
+    hidden = f"hidden OR {name}_type IN ({personal or 'NULL'})"
+    return (
+        f"CASE WHEN NOT coalesce({hidden}, false) OR {name} IS NULL OR {name} = '' THEN {name} "
+        f"WHEN {name}[1] <> '@' AND contains({name}, '@') "
+        f"THEN {name}[1] || '***' || {name}[instr({name}, '@'):] "
+        f"WHEN length({name}) >= 8 THEN left({name}, 2) || '***' || right({name}, 2) "
+        f"ELSE left({name}, 1) || '***' END"
+    )
