@@ -56,7 +56,9 @@ def _totals(plan: Plan, keys: NodeKeys) -> str:
 
 def _customer_records(plan: Plan, keys: NodeKeys, index: int, source: SourcePlan) -> str:
     """The records of one source with their customer instead of their identifiers."""
-    hidden = [f"{prefix}_{j}" for j in range(len(source.having(Role.IDENTIFIER))) for prefix in ("id", "raw")]
+    hidden = [
+        f"{prefix}_{j}" for j in range(len(source.having(Role.IDENTIFIER))) for prefix in ("id", "blocked")
+    ]
     hidden += [f"a_{k}" for k in _attributes(plan).get(index, [])]
     everything = f"r.* EXCLUDE ({', '.join(hidden)})" if hidden else "r.*"
     return (

@@ -9,7 +9,7 @@ Table ``records_<i>`` of source *i*, one row per distinct combination of raw ide
 
 =============  ============================================================================
 ``id_<j>``     standard form of its j-th identifier column, NULL where it identifies nobody
-``raw_<j>``    whether that column held a value at all
+``blocked_<j>`` trimmed text of a value that was there but identifies nobody, else NULL
 ``records``    number of source rows
 ``first_seen`` earliest event time, TIMESTAMP in UTC, NULL where none is known
 ``last_seen``  latest event time
@@ -20,10 +20,16 @@ Table ``records_<i>`` of source *i*, one row per distinct combination of raw ide
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.errors import DataError
+from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
+from airflow_provider_customer360.unify.rules import Rule
 from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, Plan, Role, SourcePlan
-from airflow_provider_customer360.unify.standardise import parse_phones, standardise
+from airflow_provider_customer360.unify.standardise import RawColumn, standardise
+from airflow_provider_customer360.unify.stated_rules import blame, rules_of
 
 #: The time of a record that has none, so that any known time is later.
 NEVER = "-9223372036854775807"
@@ -31,18 +37,31 @@ _WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
 
 
 def group_records(engine: Engine, plan: Plan) -> None:
-    """Make ``records_<i>`` for every source of the plan."""
+    """Make ``records_<i>`` for every source of the plan.
+
+    Raises:
+        ConfigError: what is stated for an identifier type does not work.
+        DataError: an expression that is stated for one fails for some value.
+    """
+    types = {one.name: one for one in plan.types}
+    rules = rules_of(engine, plan.types)
+    phones = []
     for index, source in enumerate(plan.sources):
-        engine.run(
-            f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source)}",
-            doing=f"reading source {source.name!r}",
-        )
-    phones = [
-        (table(index), f"id_{j}")
-        for index, source in enumerate(plan.sources)
-        for j, column in enumerate(source.having(Role.IDENTIFIER))
-        if column.output == "phone"
-    ]
+        columns = source.having(Role.IDENTIFIER)
+        try:
+            engine.run(
+                f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source, rules)}",
+                doing=f"reading source {source.name!r}",
+            )
+        except DataError:
+            raw = zip((types[column.output or ""] for column in columns), _raw(source, rules), strict=True)
+            blame(engine, source.name, source.relation, list(raw))
+            raise
+        phones += [
+            PhoneColumn(table(index), f"id_{j}", f"blocked_{j}", one.name, one.region, rules[one.name].late)
+            for j, one in enumerate(types[column.output or ""] for column in columns)
+            if one.standardise == "phone"
+        ]
     parse_phones(engine, phones)
 
 
@@ -101,7 +120,7 @@ def attribute_value(column: ColumnPlan, wanted: str) -> str:
     return name if column.type == wanted else f"({name})::{wanted}"
 
 
-def _grouped(plan: Plan, source: SourcePlan) -> str:
+def _grouped(plan: Plan, source: SourcePlan, rules: Mapping[str, Rule]) -> str:
     identifiers = source.having(Role.IDENTIFIER)
     time = occurred_at(source.event_time) if source.event_time else "NULL::TIMESTAMP"
     keys = [column.internal for column in identifiers]
@@ -111,13 +130,14 @@ def _grouped(plan: Plan, source: SourcePlan) -> str:
         f"SELECT {', '.join([*keys, *aggregates])} "
         f"FROM (SELECT *, {time} AS occurred_at FROM {source.relation}) "
     ) + (f"GROUP BY {', '.join(keys)}" if keys else "HAVING count(*) > 0")
-    raw = [(column.output or "", column.internal, column.type) for column in identifiers]
-    held = [f"{key} IS NOT NULL AS raw_{j}" for j, key in enumerate(keys)]
-    everything = f"* EXCLUDE ({', '.join(keys)})" if keys else "*"
-    guests = [f"nullif(id_{j}, '0') AS id_{j}" for j, column in enumerate(identifiers) if column.guests]
-    if guests:
-        everything += f" REPLACE ({', '.join(guests)})"
-    return f"SELECT {', '.join([everything, *held])} FROM ({standardise(grouped, raw)})"
+    return standardise(grouped, _raw(source, rules))
+
+
+def _raw(source: SourcePlan, rules: Mapping[str, Rule]) -> list[RawColumn]:
+    return [
+        RawColumn(rules[column.output or ""], column.internal, column.type, column.guests)
+        for column in source.having(Role.IDENTIFIER)
+    ]
 
 
 def _metrics(plan: Plan, source: SourcePlan) -> list[str]:
