@@ -78,7 +78,7 @@ def _reason(plan: Plan, columns: tuple[ColumnPlan, ...]) -> str:
     return (
         f"CASE WHEN {any_of([f'id_{j}' for j, links in ids.items() if links])} THEN {literal(SHARED)} "
         f"WHEN {any_of([f'id_{j}' for j in ids])} THEN {literal(NOT_LINKING)} "
-        f"WHEN {' OR '.join(f'raw_{j}' for j in ids) or 'false'} THEN {literal(BLOCKED)} "
+        f"WHEN {any_of([f'blocked_{j}' for j in ids])} THEN {literal(BLOCKED)} "
         f"ELSE {literal(NO_IDENTIFIER)} END"
     )
 

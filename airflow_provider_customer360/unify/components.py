@@ -35,7 +35,9 @@ def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
     if len(suspects):
         links, counted = _links_of(engine, labels, suspects), _counted(engine, plan)
         together = [(a, b) for a, b in demanded.tolist() if a in counted]
-        apart = {(a, b): rule for rule, (a, b) in enumerate(forbidden.tolist()) if a in counted and b in counted}
+        apart = {
+            (a, b): rule for rule, (a, b) in enumerate(forbidden.tolist()) if a in counted and b in counted
+        }
         groups, dropped = join(links, counted, _limits(plan), together, apart)
         labels[list(groups)] = size + np.fromiter(groups.values(), dtype=labels.dtype)
     engine.register("labels", pa.table({"node_number": np.arange(size), "customer": labels}))

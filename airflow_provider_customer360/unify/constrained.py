@@ -18,7 +18,7 @@ Counted = tuple[int, int | None]
 
 @dataclass
 class _Group:
-    """What a group has, and the nodes that must not join it, each with the position of the rule that says so."""
+    """What a group has, and the nodes that must not join it, each with the position of the rule."""
 
     counts: Counter[Counted]
     enemies: dict[int, int]
@@ -43,7 +43,8 @@ def join(
         counted: every node, with all to which it adds one.
         limits: the most that a group may have of what is counted.
         demanded: pairs that are one group whatever the limits say.
-        apart: pairs that must not be in one group, with the position of the rule; no demanded pairs join them.
+        apart: pairs that must not be in one group, with the position of the rule; no demanded pairs join
+            them.
 
     Returns:
         Each node's group, named by one of its nodes; and the dropped links, each with the type whose

@@ -6,22 +6,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-import sqlglot
 from sqlglot import expressions as exp
-from sqlglot.errors import SqlglotError
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
+from airflow_provider_customer360.unify.expressions import not_reproducible, parsed
 from airflow_provider_customer360.unify.quoting import quoted
 from airflow_provider_customer360.unify.spelling import canonical
 
-#: Functions whose value depends on when or where the run happens, as DuckDB names them.
-_NOT_REPRODUCIBLE = (
-    *("random", "rand", "setseed", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "nextval", "currval"),
-    *("now", "today", "current_date", "current_time", "current_timestamp", "current_localtime", "localtime"),
-    *("localtimestamp", "current_localtimestamp", "get_current_time", "get_current_timestamp", "getenv"),
-    *("transaction_timestamp", "current_setting", "current_user", "session_user", "age"),
-)
 _AS_OF = "as_of"
 
 
@@ -49,15 +41,13 @@ def derive(engine: Engine, derived: Mapping[str, str], as_of: datetime | None) -
 
 
 def _checked(name: str, expression: str, known: Sequence[str], as_of: datetime | None) -> str:
-    tree = _parsed(expression)
+    tree = parsed(expression)
     if tree is None:
         raise ConfigError(
             f"derived[{name!r}] is {expression!r}; allowed is one SQL expression over the columns of a "
             "profile, window functions included, without subqueries and statements."
         )
-    changing = sorted(
-        {one for one in map(_function_name, tree.find_all(exp.Func)) if one in _NOT_REPRODUCIBLE}
-    )
+    changing = not_reproducible(tree)
     if changing:
         raise ConfigError(
             f"derived[{name!r}] is {expression!r} and uses {', '.join(changing)}, so a rerun gives other "
@@ -76,27 +66,6 @@ def _checked(name: str, expression: str, known: Sequence[str], as_of: datetime |
                 f"Columns: {', '.join(known)}."
             )
     return tree.sql(dialect="duckdb")
-
-
-def _parsed(expression: str) -> exp.Expression | None:
-    """The expression, or None where the text is anything else than one expression of its own."""
-    try:
-        statements = sqlglot.parse(f"SELECT {expression}", dialect="duckdb")
-    except SqlglotError:
-        return None
-    select = statements[0] if len(statements) == 1 else None
-    if not isinstance(select, exp.Select) or len(select.expressions) != 1:
-        return None
-    if any(value for key, value in select.args.items() if key != "expressions"):
-        return None
-    only: exp.Expression = select.expressions[0]
-    is_star = isinstance(only, exp.Star) or (isinstance(only, exp.Column) and isinstance(only.this, exp.Star))
-    unfit = (exp.Query, exp.Placeholder, exp.Parameter, exp.Unnest, exp.Explode, exp.Alias)
-    return None if is_star or only.find(*unfit) else only
-
-
-def _function_name(function: exp.Func) -> str:
-    return str(function.name if isinstance(function, exp.Anonymous) else function.sql_name()).lower()
 
 
 def _add(engine: Engine, name: str, column: str, sql: str) -> None:

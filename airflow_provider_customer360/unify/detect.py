@@ -17,6 +17,7 @@ from airflow_provider_customer360.unify.guests import mark_guests
 from airflow_provider_customer360.unify.identifier_types import IdentifierType
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.outputs import name_outputs
+from airflow_provider_customer360.unify.rules import rule
 from airflow_provider_customer360.unify.schema import (
     BARE_ID,
     RESERVED_COLUMNS,
@@ -61,6 +62,8 @@ def detect(
 
 def _types(plans: Sequence[SourcePlan], config: Config) -> tuple[IdentifierType, ...]:
     """The identifier types of all sources with their settings, the strongest first."""
+    for name in config.identifier_types:
+        rule(config.type_of(name))  # What is stated must be right even where no source has the type.
     names = {column.output or "" for plan in plans for column in plan.having(Role.IDENTIFIER)}
     return tuple(sorted(map(config.type_of, names), key=lambda one: one.strength))
 

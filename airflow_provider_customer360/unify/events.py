@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow_provider_customer360.unify.blocked import PLACEHOLDER, blocked_values
+from airflow_provider_customer360.unify.blocked import blocked_values
 from airflow_provider_customer360.unify.constrained import forbidden
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.manual_rules import Rules
+from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.rules import PLACEHOLDER
 from airflow_provider_customer360.unify.schema import Plan
 
 KINDS = ("created", "merged", "split", "retired", "link_dropped", "value_blocked", "value_shared")
@@ -65,7 +66,9 @@ def view_events(engine: Engine, plan: Plan, rules: Rules, run_id: str, as_of: da
 
 def count_events(engine: Engine) -> dict[str, int]:
     """The number of events of each kind in this run."""
-    counts = dict(engine.rows("SELECT kind, count(*) FROM identity_events GROUP BY kind", doing="counting events"))
+    counts = dict(
+        engine.rows("SELECT kind, count(*) FROM identity_events GROUP BY kind", doing="counting events")
+    )
     return {kind: counts.get(kind, 0) for kind in KINDS}
 
 

@@ -121,14 +121,25 @@ def identifier_type(name: str, stated: Mapping[str, Any] | None = None) -> Ident
             settings[key] = value = tuple(sorted(value, key=str))
         if not check(value):
             raise _wrong(name, key, value, allowed)
-    return replace(IdentifierType(name=name, **_KNOWN.get(name, {})), **settings)
+    made = replace(IdentifierType(name=name, **_KNOWN.get(name, {})), **settings)
+    if made.region is not None and made.standardise != "phone":
+        raise ConfigError(
+            f"{setting(name, 'region')} is {made.region!r}, but its values are standardised as "
+            f"{made.standardise!r}; a region is for phones: leave it out or state 'standardise': 'phone'."
+        )
+    return made
+
+
+def setting(name: str, key: str) -> str:
+    """A setting of a type as errors name it."""
+    return f"identifier_types[{name!r}][{key!r}]"
 
 
 def _wrong(name: str, key: str, value: Any, allowed: str) -> ConfigError:
     shown = (
         repr(value) if isinstance(value, (str, int, float, bool, type(None))) else f"a {type(value).__name__}"
     )
-    return ConfigError(f"identifier_types[{name!r}][{key!r}] is {shown}; give {allowed}.")
+    return ConfigError(f"{setting(name, key)} is {shown}; give {allowed}.")
 
 
 def _text(value: Any) -> bool:

@@ -17,12 +17,14 @@ from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.mask import mask
+from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan
 from airflow_provider_customer360.unify.spelling import canonical
 from airflow_provider_customer360.unify.staged import Staged
 from airflow_provider_customer360.unify.staging import stage
-from airflow_provider_customer360.unify.standardise import parse_phones, standardised
+from airflow_provider_customer360.unify.standardise import RawColumn, standardise
+from airflow_provider_customer360.unify.stated_rules import rules_of
 
 _COLUMNS = ("identifier_type", "identifier_value", "other_identifier_type", "other_identifier_value")
 _REASON = "reason"
@@ -103,22 +105,27 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
         f"(SELECT {', '.join(given)}, {columns.get(_REASON, 'NULL')}::VARCHAR AS {_REASON} FROM {name})",
         doing=f"reading {name}",
     )
-    types = _types(engine, plan, name)
+    types, rules = _types(engine, plan, name), rules_of(engine, plan.types)
     sides = []
     for identifier_type, written in types.items():
-        sides.append(f"{name}_{plan.identifier_types.index(identifier_type)}")
+        table = f"{name}_{plan.identifier_types.index(identifier_type)}"
+        sides.append(table)
+        one, rule = plan.type(identifier_type), rules[identifier_type]
+        sided = (
+            f"SELECT * FROM (SELECT number, 1 AS side, {_COLUMNS[0]} AS type, {_COLUMNS[1]} AS raw "
+            f"FROM {name}_pairs UNION ALL SELECT number, 2, {_COLUMNS[2]}, {_COLUMNS[3]} FROM {name}_pairs) "
+            f"WHERE type IN ({', '.join(map(literal, written))})"
+        )
         engine.run(
-            f"CREATE OR REPLACE TABLE {sides[-1]} AS SELECT number, side, type, "
-            f"{standardised(identifier_type, 'value', 'VARCHAR')} AS value FROM ("
-            f"SELECT number, 1 AS side, {_COLUMNS[0]} AS type, {_COLUMNS[1]} AS value FROM {name}_pairs "
-            f"UNION ALL SELECT number, 2, {_COLUMNS[2]}, {_COLUMNS[3]} FROM {name}_pairs) "
-            f"WHERE type IN ({', '.join(map(literal, written))})",
+            f"CREATE OR REPLACE TABLE {table} AS {standardise(sided, [RawColumn(rule, 'raw', 'VARCHAR')])}",
             doing=f"reading {name}",
         )
-        if plan.type(identifier_type).standardise == "phone":
-            parse_phones(engine, [(sides[-1], "value")])
+        if one.standardise == "phone":
+            parse_phones(
+                engine, [PhoneColumn(table, "id_0", "blocked_0", identifier_type, one.region, rule.late)]
+            )
     values = " UNION ALL ".join(
-        f"SELECT number, side, type, value, {keys.key(identifier_type, 'value')} AS node FROM {table}"
+        f"SELECT number, side, type, id_0 AS value, {keys.key(identifier_type, 'id_0')} AS node FROM {table}"
         for identifier_type, table in zip(types, sides, strict=True)
     )
     return [

@@ -17,13 +17,16 @@ from airflow_provider_customer360.unify.derive import derive
 from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, NoDataError
+from airflow_provider_customer360.unify.events import view_events
 from airflow_provider_customer360.unify.keys import NodeKeys
+from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.numberings import settle_numberings
+from airflow_provider_customer360.unify.previous import read_previous
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
 from airflow_provider_customer360.unify.result import Frame, Unified
-from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.schema import Plan, Role
+from airflow_provider_customer360.unify.stable_ids import keep_ids
 from airflow_provider_customer360.unify.staged import Staged
 from airflow_provider_customer360.unify.staging import stage
 from airflow_provider_customer360.unify.summary import summarise
@@ -41,6 +44,8 @@ def unify(
     as_of: datetime | None = None,
     must_link: Any = None,
     must_not_link: Any = None,
+    previous: Any = None,
+    run_id: str | None = None,
     wrap_stage: StageWrapper = lambda _: nullcontext(),
 ) -> Unified:
     """Join every record of one person across sources into one profile.
@@ -54,6 +59,9 @@ def unify(
             source may have: columns ``identifier_type``, ``identifier_value``, ``other_identifier_type``,
             ``other_identifier_value`` and, if wanted, ``reason``.
         must_not_link: pairs that never become one customer, likewise.
+        previous: the identities that the run before gave (`Unified.identities`), in any form that a source
+            may have: customers keep the ids that they have there. None: ids follow from the data alone.
+        run_id: what the events of this run are filed under. None: the reference time.
         wrap_stage: called with a stage's title, gives a context manager around its work.
 
     Returns:
@@ -90,7 +98,9 @@ def unify(
             group_records(engine, plan, NodeKeys(), keep_raw=config.assignments)
             plan = settle_numberings(engine, plan, NodeKeys())
             keys = find_nodes(engine, plan, NodeKeys())
-            resolve(engine, plan, read_rules(engine, plan, keys, must_link, must_not_link))
+            rules = read_rules(engine, plan, keys, must_link, must_not_link)
+            resolve(engine, plan, rules)
+            keep_ids(engine, previous=read_previous(engine, previous))
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)
@@ -98,6 +108,7 @@ def unify(
             if config.assignments:
                 assign(engine, plan, given)
             derive(engine, config.derived, reference)
+            view_events(engine, plan, rules, run_id or str(reference), reference)
             summary = summarise(engine, plan, reference)
             log.info("%s profiles", f"{summary['total_customers']:,}")
     except BaseException:

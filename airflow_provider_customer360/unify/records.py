@@ -11,7 +11,7 @@ initials, where a column holds names of people):
 =============  ============================================================================
 ``id_<j>``     standard form of its j-th identifier column, NULL where it identifies nobody
 ``k_<j>``      its node key, by which the record is linked; NULL also where the value links nobody
-``raw_<j>``    whether that column held a value at all
+``blocked_<j>`` trimmed text of a value that was there but identifies nobody, else NULL
 ``initials``   see `person_names`; only where a column holds names
 ``records``    number of source rows
 ``first_seen`` earliest event time, TIMESTAMP in UTC, NULL where none is known
@@ -23,12 +23,18 @@ initials, where a column holds names of people):
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.person_names import initials
+from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
+from airflow_provider_customer360.unify.rules import Rule
 from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, Plan, Role, SourcePlan
-from airflow_provider_customer360.unify.standardise import parse_phones, standardise
+from airflow_provider_customer360.unify.standardise import RawColumn, standardise
+from airflow_provider_customer360.unify.stated_rules import blame, rules_of
 
 #: The time of a record that has none, so that any known time is later.
 NEVER = "-9223372036854775807"
@@ -36,27 +42,48 @@ _WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
 
 
 def group_records(engine: Engine, plan: Plan, keys: NodeKeys, *, keep_raw: bool = False) -> None:
-    """Make ``records_<i>`` for every source of the plan; with the raw identifiers where they are kept."""
+    """Make ``records_<i>`` for every source of the plan; with the raw identifiers where they are kept.
+
+    Raises:
+        ConfigError: what is stated for an identifier type does not work.
+        DataError: an expression that is stated for one fails for some value.
+    """
+    types = {one.name: one for one in plan.types}
+    rules = rules_of(engine, plan.types)
+    phones = []
     for index, source in enumerate(plan.sources):
-        engine.run(
-            f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source, keys, keep_raw)}",
-            doing=f"reading source {source.name!r}",
-        )
-    phones = [
-        (index, j, keys.column(plan, column, f"id_{j}"))
-        for index, source in enumerate(plan.sources)
-        for j, column in enumerate(source.having(Role.IDENTIFIER))
-        if column.output == "phone"
-    ]
-    parse_phones(engine, [(table(index), f"id_{j}") for index, j, _ in phones])
-    for index, j, key in phones:
-        engine.run(f"UPDATE {table(index)} SET k_{j} = {key} WHERE k_{j} IS DISTINCT FROM {key}")
+        columns = source.having(Role.IDENTIFIER)
+        try:
+            engine.run(
+                f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source, rules, keys, keep_raw)}",
+                doing=f"reading source {source.name!r}",
+            )
+        except DataError:
+            raw = zip((types[column.output or ""] for column in columns), _raw(source, rules), strict=True)
+            blame(engine, source.name, source.relation, list(raw))
+            raise
+        phones += [
+            PhoneColumn(table(index), f"id_{j}", f"blocked_{j}", one.name, one.region, rules[one.name].late)
+            for j, one in enumerate(types[column.output or ""] for column in columns)
+            if one.standardise == "phone"
+        ]
+    parse_phones(engine, phones)
+    for index in range(len(plan.sources)):
+        _correct_keys(engine, plan, keys, index)
 
 
 def set_keys(engine: Engine, plan: Plan, keys: NodeKeys, index: int) -> None:
     """Give the records of one source other node keys."""
     for j, column in enumerate(plan.sources[index].having(Role.IDENTIFIER)):
         engine.run(f"UPDATE {table(index)} SET k_{j} = {keys.column(plan, column, f'id_{j}')}")
+
+
+def _correct_keys(engine: Engine, plan: Plan, keys: NodeKeys, index: int) -> None:
+    """Give phones that the library has written anew their node keys."""
+    for j, column in enumerate(plan.sources[index].having(Role.IDENTIFIER)):
+        if plan.type(column.output or "").standardise == "phone":
+            key = keys.column(plan, column, f"id_{j}")
+            engine.run(f"UPDATE {table(index)} SET k_{j} = {key} WHERE k_{j} IS DISTINCT FROM {key}")
 
 
 def table(index: int) -> str:
@@ -114,7 +141,9 @@ def attribute_value(column: ColumnPlan, wanted: str) -> str:
     return name if column.type == wanted else f"({name})::{wanted}"
 
 
-def _grouped(plan: Plan, source: SourcePlan, node_keys: NodeKeys, keep_raw: bool) -> str:
+def _grouped(
+    plan: Plan, source: SourcePlan, rules: Mapping[str, Rule], node_keys: NodeKeys, keep_raw: bool
+) -> str:
     identifiers = source.having(Role.IDENTIFIER)
     time = occurred_at(source.event_time) if source.event_time else "NULL::TIMESTAMP"
     keys = [column.internal for column in identifiers]
@@ -129,17 +158,18 @@ def _grouped(plan: Plan, source: SourcePlan, node_keys: NodeKeys, keep_raw: bool
         f"SELECT {', '.join([*groups, *aggregates])} "
         f"FROM (SELECT *, {', '.join(columns)} FROM {source.relation}) "
     ) + (f"GROUP BY {', '.join(groups)}" if groups else "HAVING count(*) > 0")
-    raw = [(column.output or "", column.internal, column.type) for column in identifiers]
-    held = [f"{key} IS NOT NULL AS raw_{j}" for j, key in enumerate(keys)]
-    everything = f"* EXCLUDE ({', '.join(keys)})" if keys and not keep_raw else "*"
-    guests = [f"nullif(id_{j}, '0') AS id_{j}" for j, column in enumerate(identifiers) if column.guests]
-    if guests:
-        everything += f" REPLACE ({', '.join(guests)})"
-    standard = f"SELECT {', '.join([everything, *held])} FROM ({standardise(grouped, raw)})"
     linking = [
         f"{node_keys.column(plan, column, f'id_{j}')} AS k_{j}" for j, column in enumerate(identifiers)
     ]
+    standard = standardise(grouped, _raw(source, rules), keep_raw=keep_raw)
     return f"SELECT {', '.join(['*', *linking])} FROM ({standard})"
+
+
+def _raw(source: SourcePlan, rules: Mapping[str, Rule]) -> list[RawColumn]:
+    return [
+        RawColumn(rules[column.output or ""], column.internal, column.type, column.guests)
+        for column in source.having(Role.IDENTIFIER)
+    ]
 
 
 def _metrics(plan: Plan, source: SourcePlan) -> list[str]:

@@ -29,8 +29,8 @@ from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys, first_key
 from airflow_provider_customer360.unify.links import find_links
-from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.manual_rules import Rules
+from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.shared import set_shared_aside
 from airflow_provider_customer360.unify.standardise import digest

@@ -12,6 +12,7 @@ from airflow_provider_customer360.unify import records, sums
 from airflow_provider_customer360.unify.advice import advice
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.mask import mask
+from airflow_provider_customer360.unify.phones import compared_by_digits
 from airflow_provider_customer360.unify.quoting import quoted
 from airflow_provider_customer360.unify.schema import Plan, Role
 
@@ -108,15 +109,17 @@ def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[s
     for index, source in enumerate(plan.sources):
         for j, column in enumerate(source.having(Role.IDENTIFIER)):
             (count,) = engine.row(
-                f"SELECT coalesce(sum(records) FILTER (raw_{j} AND id_{j} IS NULL), 0)::BIGINT "
+                f"SELECT coalesce(sum(records) FILTER (blocked_{j} IS NOT NULL), 0)::BIGINT "
                 f"FROM {records.table(index)}"
             )
             blocked[column.output or ""] += count
+    by_digits = compared_by_digits(engine, plan.types)
     return {
         name: {
             "distinct_values": counts.get(name, (0, 0))[0],
             "coverage": _ratio(counts.get(name, (0, 0))[1], customers),
             "blocked": blocked[name],
+            **({"compared_by_digits": by_digits[name]} if name in by_digits else {}),
         }
         for name in plan.identifier_types
     }

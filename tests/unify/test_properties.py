@@ -25,9 +25,9 @@ from airflow_provider_customer360.unify import Config, DataError, Source, Unifie
 from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.keys import NodeKeys
+from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
-from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.schema import Plan
 from airflow_provider_customer360.unify.staging import stage
 from tests.unify.oracle import (

@@ -1,0 +1,53 @@
+"""The identities that the run before published, as this run reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.errors import SourceError
+from airflow_provider_customer360.unify.staging import stage
+
+#: The columns of published identities that the next run needs, with their types.
+COLUMNS = {
+    "identifier_type": "VARCHAR",
+    "identifier_value": "VARCHAR",
+    "customer_id": "VARCHAR",
+    "status": "VARCHAR",
+    "first_seen": "TIMESTAMP",
+    "last_seen": "TIMESTAMP",
+    "records": "BIGINT",
+    "data_sources": "BIGINT",
+}
+
+
+def read_previous(engine: Engine, data: Any) -> bool:
+    """Make ``previous_identities``; False where there are none.
+
+    Raises:
+        SourceError: they cannot be read, or lack a column.
+    """
+    if data is None:
+        return False
+    staged = stage(engine.connection, "previous_source", data)
+    if not staged.rows:
+        return False
+    found = {column.name: column for column in staged.columns}
+    missing = [name for name in COLUMNS if name not in found]
+    if missing:
+        raise SourceError(
+            f"The previous identities have no column {', '.join(map(repr, missing))}; they must be as this "
+            f"package published them. Columns: {', '.join(found)}."
+        )
+    items = [f"{_cast(found[name].internal, kind)} AS {name}" for name, kind in COLUMNS.items()]
+    engine.run(
+        f"CREATE OR REPLACE TABLE previous_identities AS SELECT {', '.join(items)} FROM previous_source",
+        doing="reading the previous identities",
+    )
+    return True
+
+
+def _cast(column: str, kind: str) -> str:
+    if kind == "TIMESTAMP":  # instants, which SQLite keeps as text
+        return f"(({column})::VARCHAR::TIMESTAMPTZ AT TIME ZONE 'UTC')"
+    return f"({column})::{kind}"

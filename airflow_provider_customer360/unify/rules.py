@@ -1,0 +1,147 @@
+"""What is done with the values of one identifier type, as SQL templates made from its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from airflow_provider_customer360.unify import blocks, mail_providers, phones
+from airflow_provider_customer360.unify.expressions import over_value
+from airflow_provider_customer360.unify.identifier_types import STANDARDISERS, IdentifierType, setting
+from airflow_provider_customer360.unify.quoting import literal
+
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
+#: The reason of a block by our own lists.
+PLACEHOLDER = "placeholder"
+_NO_EMAIL = f"NOT regexp_matches({{value}}, '{_EMAIL}')"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a type's values are compared and which of them identify nobody.
+
+    All SQL are templates for `str.format`; ``{t}`` is the value as trimmed text.
+
+    Attributes:
+        steps: intermediate values, each from those before it; DuckDB computes each once.
+        standard: the standard form, from the steps; NULL where there is none.
+        blocks: reason and condition of what identifies nobody, from the steps.
+        hints: reason and condition of values that a block matches as well, with a better reason.
+        late: reason and condition over ``{standard}``, for forms that are final only after the query.
+    """
+
+    steps: Mapping[str, str]
+    standard: str
+    blocks: tuple[tuple[str, str], ...] = ()
+    hints: tuple[tuple[str, str], ...] = ()
+    late: tuple[tuple[str, str], ...] = ()
+
+    def outcome(self, names: Mapping[str, str]) -> str:
+        """The standard form, or NULL where the value identifies nobody."""
+        conditions = " OR ".join(condition for _, condition in self.blocks)
+        return f"CASE WHEN {conditions} THEN NULL ELSE {self.standard} END".format(**names)
+
+    def reason(self, names: Mapping[str, str], otherwise: str) -> str:
+        """Why a value identifies nobody; ``otherwise`` where no condition of this rule says so."""
+        names = {"standard": self.standard.format(**names), **names}
+        blank, *others = self.blocks
+        cases = [
+            f"WHEN {condition.format(**names)} THEN {literal(reason)}"
+            for reason, condition in (blank, *self.hints, *others, *self.late)
+        ]
+        return f"CASE {' '.join(cases)} ELSE {literal(otherwise)} END"
+
+    def blocking(self, conditions: Sequence[tuple[str, str]], *, late: bool) -> Rule:
+        """The rule with further reasons and conditions over ``{standard}``."""
+        if not conditions:
+            return self
+        if late:
+            return replace(self, late=tuple(conditions))
+        steps = {**self.steps, "standard": self.standard}
+        return replace(self, steps=steps, standard="{standard}", blocks=(*self.blocks, *conditions))
+
+
+def rule(one: IdentifierType) -> Rule:
+    """The rule of a type, without what the user blocks; see `stated_rules`.
+
+    Raises:
+        ConfigError: its ``standardise`` or ``valid`` is no expression over ``value``.
+    """
+    make = _RULES.get(one.standardise)
+    made = make(one) if make else _stated(one)
+    return replace(made, blocks=(("blank", "{t} = ''"), *made.blocks))
+
+
+def stated_expressions(one: IdentifierType) -> dict[str, str]:
+    """The user's expressions by setting, as templates over ``{value}``."""
+    stated = {}
+    if one.standardise not in STANDARDISERS:
+        stated["standardise"] = over_value(setting(one.name, "standardise"), one.standardise, STANDARDISERS)
+    if one.valid is not None:
+        stated["valid"] = over_value(setting(one.name, "valid"), one.valid)
+    return stated
+
+
+def _id(one: IdentifierType) -> Rule:
+    return Rule({}, "{t}", _placeholder(one, blocks.nobodys_text("{t}")))
+
+
+def _lower(one: IdentifierType) -> Rule:
+    return Rule({"value": "lower({t})"}, "{value}", _placeholder(one, blocks.nobodys_text("{value}")))
+
+
+def _digits(one: IdentifierType) -> Rule:
+    digits = f"regexp_replace({phones.ascii_digits('{t}')}, '[^0-9]', '', 'g')"
+    nobodys = f"({blocks.nobodys_text('{t}')} OR {blocks.nobodys_text('{digits}')})"
+    return Rule({"digits": digits}, "{digits}", (*_placeholder(one, nobodys), ("no digits", "{digits} = ''")))
+
+
+def _email(one: IdentifierType) -> Rule:
+    steps = {
+        "value": "lower({t})",
+        "mailbox": "split_part({value}, '@', 1)",
+        "domain": "split_part(split_part({value}, '@', 2), '.', 1)",
+    }
+    nobodys = _placeholder(one, blocks.nobodys_email("{value}", "{mailbox}", "{domain}"))
+    hints = _placeholder(one, blocks.nobodys_text("{t}"))
+    return Rule(steps, "{value}", (*nobodys, ("not an e-mail address", _NO_EMAIL)), hints)
+
+
+def _email_with_provider_rules(one: IdentifierType) -> Rule:
+    plain = _email(one)
+    return replace(plain, steps={**plain.steps, **mail_providers.STEPS}, standard=mail_providers.ADDRESS)
+
+
+def _phone(one: IdentifierType) -> Rule:
+    nobodys = blocks.nobodys_phone("{digits}") if one.default_blocks else "replace({digits}, '0', '') = ''"
+    no_phone = phones.no_phone("{plain}", "{digits}", one.region)
+    return Rule(
+        phones.STEPS,
+        phones.standard("{bare}", "{digits}", one.region),
+        ((PLACEHOLDER, nobodys), ("not a phone number", no_phone)),
+        _placeholder(one, blocks.nobodys_text("{t}")),
+    )
+
+
+def _stated(one: IdentifierType) -> Rule:
+    expression = stated_expressions(one)["standardise"].format(value="{t}")
+    # What is blank or a placeholder never reaches the expression: it need not know what to do with it.
+    known = _placeholder(one, f"NOT {blocks.nobodys_text('{t}')}")
+    guard = " AND ".join(["{t} <> ''", *(condition for _, condition in known)])
+    standard = f"CASE WHEN {guard} THEN nullif(({expression})::VARCHAR, '') END"
+    nobodys = _placeholder(one, f"({blocks.nobodys_text('{t}')} OR {blocks.nobodys_text('{form}')})")
+    return Rule({"form": standard}, "{form}", (*nobodys, ("without a standard form", "{form} IS NULL")))
+
+
+_RULES = {
+    "id": _id,
+    "lower": _lower,
+    "digits": _digits,
+    "email": _email,
+    "email_with_provider_rules": _email_with_provider_rules,
+    "phone": _phone,
+}
+
+
+def _placeholder(one: IdentifierType, condition: str) -> tuple[tuple[str, str], ...]:
+    return ((PLACEHOLDER, condition),) if one.default_blocks else ()
