@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.rules import Survivorship, check_survivorship
 
 #: ``{"customer_id": "member_no", "email": ["mail", "mail_2"]}`` or just column names.
 Identifiers = Mapping[str, str | Sequence[str]] | Sequence[str]
@@ -27,7 +28,8 @@ class Source:
         identifiers: identifier type to column name(s), or column names whose type is their own name.
             Given: exactly these. None: detected.
         metrics: columns to sum, or column to aggregate (sum, mean, min, max). None: detected.
-        attributes: columns of which the most recent value survives. None: detected.
+        attributes: columns of which one value survives, the most recent unless `Config.survivorship` says
+            otherwise. None: detected.
         event_time: the column that says when a record happened. None: detected.
     """
 
@@ -51,6 +53,9 @@ class Config:
         identifiers, metrics, attributes: as in `Source`, for every source that does not state its own.
         derived: new profile column to SQL expression over profile columns, evaluated in this order.
         active_within: a customer seen within this time before ``as_of`` is active.
+        survivorship: profile column to the rule by which its value survives, or a group of columns that
+            survive together, see `rules`; the columns become attributes. Others: the most recent value.
+        provenance: a column ``<attribute>_source`` for each attribute or group: the source of its value.
     """
 
     identifiers: Identifiers | None = None
@@ -58,6 +63,8 @@ class Config:
     attributes: Sequence[str] | None = None
     derived: Mapping[str, str] = field(default_factory=dict)
     active_within: timedelta = timedelta(days=30)
+    survivorship: Survivorship = field(default_factory=dict)
+    provenance: bool = False
 
     def __post_init__(self) -> None:
         check_roles(self.identifiers, self.metrics, self.attributes)
@@ -67,6 +74,7 @@ class Config:
                 "derived is not a mapping of new column to SQL expression, both as text; give one "
                 "such as {'average_order_value': 'amount / nullif(orders_records, 0)'}."
             )
+        check_survivorship(self.survivorship, self.metrics or (), self.provenance)
 
 
 def as_timedelta(value: timedelta | int | float | str) -> timedelta:

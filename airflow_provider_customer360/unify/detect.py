@@ -16,6 +16,7 @@ from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.guests import mark_guests
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.outputs import name_outputs
+from airflow_provider_customer360.unify.rules import stated_rules
 from airflow_provider_customer360.unify.schema import (
     BARE_ID,
     RESERVED_COLUMNS,
@@ -27,6 +28,7 @@ from airflow_provider_customer360.unify.schema import (
 )
 from airflow_provider_customer360.unify.spelling import canonical, words
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
+from airflow_provider_customer360.unify.survivorship import claim_columns, with_attributes
 from airflow_provider_customer360.unify.values import Sample
 from airflow_provider_customer360.unify.vocabulary import FLAGS
 
@@ -55,11 +57,14 @@ def detect(
     _check_global_names(config, stated)
     plans = [_detect_source(engine, name, staged[name], stated[name]) for name in staged]
     plans = [mark_guests(engine, plan) for plan in settle_bare_ids(engine, plans)]
+    rules = stated_rules(config.survivorship)
+    plans = claim_columns(plans, staged, rules)
     _check_identifiable(plans)
     types = sorted(
         {column.output or "" for plan in plans for column in plan.having(Role.IDENTIFIER)}, key=strength
     )
-    return name_outputs(engine, Plan(tuple(plans), tuple(types)))
+    plan = name_outputs(engine, Plan(tuple(plans), tuple(types)))
+    return with_attributes(engine, plan, rules, config.provenance)
 
 
 def _detect_source(engine: Engine, name: str, staged: Staged, stated: Stated) -> SourcePlan:
@@ -134,7 +139,7 @@ def _value_role(
         )
     if stated.attributes is not None:
         return replace(plan, reason="the attributes are stated without it")
-    kind = f"{_ATTRIBUTE_KINDS.get(column.type, 'number' if numeric else 'text')}; most recent value"
+    kind = _ATTRIBUTE_KINDS.get(column.type, "number" if numeric else "text")
     reason = f"{name_reason}; {kind}" if numeric or "but" in name_reason else kind
     return replace(plan, role=Role.ATTRIBUTE, reason=reason, output=canonical(column.name))
 
