@@ -99,7 +99,9 @@ def _claimed(source: SourcePlan, column: ColumnPlan, unusable: str | None) -> Co
         )
     if unusable:
         raise ConfigError(f"{where} but holds {unusable}; leave the rule out, or convert it in the source.")
-    return replace(column, role=Role.ATTRIBUTE, reason="stated", output=canonical(column.name))
+    return replace(
+        column, role=Role.ATTRIBUTE, reason="stated", output=canonical(column.name), aggregate=None
+    )
 
 
 def _check_names(plan: Plan, rules: Sequence[Rule], fed: _Fed) -> None:
