@@ -140,7 +140,8 @@ def attribute_value(column: ColumnPlan, wanted: str) -> str:
     if column.type == "VARCHAR":
         name = f"nullif(trim({name}, {_WHITE_SPACE}), '')"
     elif column.type == "DOUBLE":
-        name = f"CASE WHEN isfinite({name}) THEN {name} END"
+        # -0.0 equals 0.0, so that the first one met would survive; the sum is always 0.0.
+        name = f"CASE WHEN isfinite({name}) THEN {name} + 0.0 END"
     return name if column.type == wanted else f"({name})::{wanted}"
 
 

@@ -114,6 +114,8 @@ def test_a_column_is_meant_in_any_spelling() -> None:
     )
     for spelling in ("mailing_city", "MailingCity", "Mailing City"):
         assert profile(crm, {spelling: "first_seen"})["mailing_city"] == "Oslo"
+    group = {"address": {"columns": ["MailingCity"], "rule": "first_seen"}}
+    assert profile(crm, group)["mailing_city"] == "Oslo"
 
 
 def test_a_rule_reaches_over_sources() -> None:
@@ -226,6 +228,16 @@ def test_a_tie_has_one_winner(rule: Any, found: list[Any], expected: str) -> Non
             for place, part in enumerate(parts)
         }
         assert survivors(spread, {"city": rule}, "city") == {expected}
+
+
+@pytest.mark.parametrize("rule", ["most_recent", "most_frequent", "max", "min"])
+def test_both_zeros_of_floats_are_one(rule: str) -> None:
+    """-0.0 equals 0.0 and would survive in some orders of rows only; an unchanged customer is unchanged."""
+    found = {
+        str(profile(records({"score": one}, {"score": other}), {"score": rule})["score"])
+        for one, other in [(-0.0, 0.0), (0.0, -0.0)]
+    }
+    assert found == {"0.0"}
 
 
 # --- Groups ----------------------------------------------------------------------------------------------
