@@ -30,6 +30,7 @@ from airflow_provider_customer360.unify.errors import (
     NoDataError,
     TransientError,
 )
+from airflow_provider_customer360.unify.survivorship_rules import Survivorship
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -56,7 +57,12 @@ class Customer360Operator(BaseOperator):
         None: the DataFrame of every direct upstream task, named by its task id. (templated)
     :param identifiers: identifier type to column name(s), or column names. None: detected.
     :param metrics: columns to sum, or column to ``sum``, ``mean``, ``min`` or ``max``. None: detected.
-    :param attributes: columns whose most recent value survives. None: detected.
+    :param attributes: columns of which one value survives. None: detected.
+    :param survivorship: profile column to the rule by which its value survives: ``most_recent`` (what
+        all others do), ``first_seen``, ``most_frequent``, ``longest``, ``max``, ``min``, ``any``, ``all``, or
+        ``{"rule": "source_priority", "sources": ["crm", "orders"]}``. Or a name of your choice to a group
+        of columns that are taken from one record: ``{"columns": ["street", "zip"], "rule": "longest"}``.
+    :param provenance: whether each attribute, or group, has a column ``<name>_source`` with its source.
     :param derived: new column to SQL expression over profile columns. (templated)
     :param active_within: a customer seen within this time before the run's reference time (end of the data
         interval, else ``run_after``) is active: a timedelta, a number of days or ISO 8601 such as ``P30D``.
@@ -85,6 +91,8 @@ class Customer360Operator(BaseOperator):
         identifiers: Identifiers | None = None,
         metrics: Metrics | None = None,
         attributes: Sequence[str] | None = None,
+        survivorship: Survivorship | None = None,
+        provenance: bool = False,
         derived: Mapping[str, str] | None = None,
         active_within: timedelta | int | float | str = timedelta(days=30),
         when_no_data: str = "auto",
@@ -119,6 +127,8 @@ class Customer360Operator(BaseOperator):
         self.identifiers = identifiers
         self.metrics = metrics
         self.attributes = attributes
+        self.survivorship = survivorship
+        self.provenance = provenance
         self.derived = derived
         self.active_within = active_within
         self.when_no_data = when_no_data
@@ -281,6 +291,8 @@ class Customer360Operator(BaseOperator):
             identifiers=self.identifiers,
             metrics=self.metrics,
             attributes=self.attributes,
+            survivorship={} if self.survivorship is None else self.survivorship,
+            provenance=self.provenance,
             derived=self.derived or {},
             active_within=self.active_within,  # type: ignore[arg-type] # Config converts it
         )

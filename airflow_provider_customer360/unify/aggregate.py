@@ -2,16 +2,18 @@
 
 Table ``totals``: one row per customer, and one (``customer`` NULL) for the unidentified records; the
 counts, times and metrics of ``records_<i>``, ``sources`` (a bit per source) and ``s_<i>`` (records of
-source *i*). Table ``attributes_<i>``: the attributes of source *i*, one row per customer; kept apart,
-because carrying every source's text through one grouping costs more than joining a few columns at the
-end. Table ``profiles``: the published columns.
+source *i*). Table ``attributes_<i>``: the surviving attributes of source *i*, one row per customer; kept
+apart, because carrying every source's text through one grouping costs more than joining a few columns at
+the end. Table ``counted_<k>``: attribute *k* where its values are counted over all sources. Table
+``profiles``: the published columns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from airflow_provider_customer360.unify import records, sums
+from airflow_provider_customer360.unify import candidates, records, sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import first_key
@@ -20,19 +22,18 @@ from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, R
 
 
 def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> None:
-    """Make ``totals``, ``attributes_<i>`` and ``profiles``.
+    """Make ``totals``, ``attributes_<i>``, ``counted_<k>`` and ``profiles``.
 
     Raises:
         DataError: a record was lost or counted twice, which would be a defect of this package.
     """
     engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan)}", doing="adding up records")
-    for index, attributes in _attributes(plan).items():
-        engine.run(
-            f"CREATE OR REPLACE TABLE attributes_{index} AS {_latest(plan, index, attributes)}",
-            doing="choosing attributes",
-        )
+    survivors = {**_by_source(plan), **_by_count(plan)}
+    for name, query in survivors.items():
+        engine.run(f"CREATE OR REPLACE TABLE {name} AS {query}", doing="choosing attributes")
     engine.run(
-        f"CREATE OR REPLACE TABLE profiles AS {_profiles(engine, plan, as_of, active_within)}",
+        "CREATE OR REPLACE TABLE profiles AS "
+        f"{_profiles(engine, plan, list(survivors), as_of, active_within)}",
         doing="putting profiles together",
     )
     _check_conservation(engine, plan)
@@ -72,21 +73,43 @@ def _customer_records(plan: Plan, index: int, source: SourcePlan) -> str:
     )
 
 
-def _attributes(plan: Plan) -> dict[int, list[int]]:
-    """The attributes that each source feeds, by position in the plan; sources without any are left out."""
-    fed = {
-        index: [k for k, one in enumerate(plan.attributes) if one.name in source.outputs(Role.ATTRIBUTE)]
-        for index, source in enumerate(plan.sources)
-    }
-    return {index: attributes for index, attributes in fed.items() if attributes}
+def _by_source(plan: Plan) -> dict[str, str]:
+    """The tables ``attributes_<i>`` with their queries; sources that feed none are left out."""
+    queries = {}
+    for index, source in enumerate(plan.sources):
+        survivors = [
+            f"{candidates.best(attribute, f'a_{k}')} AS a_{k}"
+            for k, attribute in candidates.fed(plan, source).items()
+            if not candidates.is_counted(attribute)
+        ]
+        if survivors:
+            queries[f"attributes_{index}"] = (
+                f"SELECT customer, {', '.join(survivors)} FROM {_identified(plan, index)} GROUP BY customer"
+            )
+    return queries
 
 
-def _latest(plan: Plan, index: int, attributes: list[int]) -> str:
-    latest = [f"max(a_{k}) AS a_{k}" for k in attributes]
+def _by_count(plan: Plan) -> dict[str, str]:
+    """The tables ``counted_<k>`` with their queries."""
+    queries = {}
+    for k, attribute in enumerate(plan.attributes):
+        if candidates.is_counted(attribute):
+            of_sources = {
+                index: f"SELECT customer, a_{k} AS v, sum(records) AS n, "
+                f"max(coalesce(epoch_us(last_seen), {candidates.NEVER})) AS t "
+                f"FROM {_identified(plan, index)} WHERE a_{k} IS NOT NULL GROUP BY customer, a_{k}"
+                for index, source in enumerate(plan.sources)
+                if k in candidates.fed(plan, source)
+            }
+            queries[f"counted_{k}"] = candidates.counted(plan, attribute, of_sources)
+    return queries
+
+
+def _identified(plan: Plan, index: int) -> str:
+    """The records of one source that have a customer, with it."""
     return (
-        f"SELECT customer, {', '.join(latest)} FROM {records.table(index)} "
-        f"JOIN (SELECT node, customer FROM identities) AS i ON "
-        f"i.node = {first_key(plan, plan.sources[index])} GROUP BY customer"
+        f"{records.table(index)} JOIN (SELECT node, customer FROM identities) AS i "
+        f"ON i.node = {first_key(plan, plan.sources[index])}"
     )
 
 
@@ -96,7 +119,9 @@ def _merge(k: int, metric: Metric) -> list[str]:
     return [f"{aggregate} AS {column}" for aggregate, column in aggregates]
 
 
-def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> str:
+def _profiles(
+    engine: Engine, plan: Plan, survivors: Sequence[str], as_of: datetime, active_within: timedelta
+) -> str:
     shown = [(number, name) for number, name in enumerate(plan.identifier_types) if name != "customer_id"]
     since = _start(as_of, active_within).isoformat(sep=" ")
     # With no event time anywhere nobody can be called inactive.
@@ -104,7 +129,7 @@ def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
     items = [
         "customers.customer_id AS customer_id",
         *(f"shown.i_{number} AS {quoted(name)}" for number, name in shown),
-        *(_surviving(plan, k, attribute) for k, attribute in enumerate(plan.attributes)),
+        *(item for k, attribute in enumerate(plan.attributes) for item in _surviving(plan, k, attribute)),
         *_finals(engine, plan),
         *(f"s_{index} AS {quoted(source.output + '_records')}" for index, source in enumerate(plan.sources)),
         "total_records",
@@ -114,15 +139,20 @@ def _profiles(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
         f"{active} AS is_active",
     ]
     joined = f" JOIN ({_shown_identifiers(engine, plan, shown)}) AS shown USING (customer)" if shown else ""
-    joined += "".join(f" LEFT JOIN attributes_{index} USING (customer)" for index in _attributes(plan))
+    joined += "".join(f" LEFT JOIN {name} USING (customer)" for name in survivors)
     return f"SELECT {', '.join(items)} FROM totals JOIN customers USING (customer){joined}"
 
 
-def _surviving(plan: Plan, k: int, attribute: Attribute) -> str:
-    """The latest of the sources' latest values."""
-    latest = [f"attributes_{index}.a_{k}" for index, fed in _attributes(plan).items() if k in fed]
-    best = latest[0] if len(latest) == 1 else f"greatest({', '.join(latest)})"
-    return f"({best}).v AS {quoted(attribute.name)}"
+def _surviving(plan: Plan, k: int, attribute: Attribute) -> list[str]:
+    """The best of the sources' survivors."""
+    if candidates.is_counted(attribute):
+        return candidates.published(plan, attribute, f"counted_{k}.best")
+    of_sources = [
+        f"attributes_{index}.a_{k}"
+        for index, source in enumerate(plan.sources)
+        if k in candidates.fed(plan, source)
+    ]
+    return candidates.published(plan, attribute, candidates.best_of(attribute, of_sources))
 
 
 def _start(as_of: datetime, active_within: timedelta) -> datetime:
@@ -138,9 +168,8 @@ def _shown_identifiers(engine: Engine, plan: Plan, shown: list[tuple[int, str]])
 
     One that links nobody is shown where the customer has no other.
     """
-    latest = (
-        f"min({{'foreign': f, 't': -coalesce(epoch_us(last_seen), {records.NEVER}), 'n': -records, 'v': v}})"
-    )
+    time = f"-coalesce(epoch_us(last_seen), {candidates.NEVER})"
+    latest = f"min({{'foreign': f, 't': {time}, 'n': -records, 'v': v}})"
     items = [f"({latest} FILTER (WHERE t = {number})).v AS i_{number}" for number, _ in shown]
     own = (
         "SELECT customer, t, identifier_value AS v, last_seen, records, false AS f FROM identities "

@@ -14,6 +14,7 @@ from airflow_provider_customer360.unify.identifier_types import (
     identifier_type,
 )
 from airflow_provider_customer360.unify.spelling import canonical
+from airflow_provider_customer360.unify.survivorship_rules import Survivorship, check_survivorship
 
 #: ``{"customer_id": "member_no", "email": ["mail", "mail_2"]}`` or just column names.
 Identifiers = Mapping[str, str | Sequence[str]] | Sequence[str]
@@ -35,7 +36,8 @@ class Source:
         identifiers: identifier type to column name(s), or column names whose type is their own name.
             Given: exactly these. None: detected.
         metrics: columns to sum, or column to aggregate (sum, mean, min, max). None: detected.
-        attributes: columns of which the most recent value survives. None: detected.
+        attributes: columns of which one value survives, the most recent unless `Config.survivorship` says
+            otherwise. None: detected.
         event_time: the column that says when a record happened. None: detected.
         key: the column with the source's own key of a row, unique and never null, by which assignments
             name rows. None: the row's number, from 0.
@@ -72,6 +74,9 @@ class Config:
         max_customer_records: a customer of more records than this is suspicious. None: of more than 1 % of
             all records, where that is more than 1,000.
         on_oversized_customer: ``warn`` or ``fail``.
+        survivorship: profile column to the rule by which its value survives, or a group of columns that
+            survive together, see `rules`; the columns become attributes. Others: the most recent value.
+        provenance: a column ``<attribute>_source`` for each attribute or group: the source of its value.
     """
 
     identifiers: Identifiers | None = None
@@ -84,6 +89,8 @@ class Config:
     guards: bool = True
     max_customer_records: int | None = None
     on_oversized_customer: str = "warn"
+    survivorship: Survivorship = field(default_factory=dict)
+    provenance: bool = False
 
     def __post_init__(self) -> None:
         check_roles(self.identifiers, self.metrics, self.attributes)
@@ -105,6 +112,7 @@ class Config:
                 "derived is not a mapping of new column to SQL expression, both as text; give one "
                 "such as {'average_order_value': 'amount / nullif(orders_records, 0)'}."
             )
+        check_survivorship(self.survivorship, self.metrics or (), self.provenance)
 
     def type_of(self, name: str) -> IdentifierType:
         """An identifier type with the settings that apply in this run."""

@@ -28,6 +28,8 @@ from airflow_provider_customer360.unify.schema import (
 )
 from airflow_provider_customer360.unify.spelling import canonical, words
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
+from airflow_provider_customer360.unify.survivorship import claim_columns, with_attributes
+from airflow_provider_customer360.unify.survivorship_rules import stated_rules
 from airflow_provider_customer360.unify.values import Sample
 from airflow_provider_customer360.unify.vocabulary import FLAGS
 
@@ -56,8 +58,11 @@ def detect(
     _check_global_names(config, stated)
     plans = [_detect_source(engine, name, staged[name], stated[name]) for name in staged]
     plans = [mark_guests(engine, plan) for plan in settle_bare_ids(engine, plans)]
+    rules = stated_rules(config.survivorship)
+    plans = claim_columns(plans, staged, rules)
     _check_identifiable(plans)
-    return name_outputs(engine, Plan(tuple(plans), _types(plans, config)))
+    plan = name_outputs(engine, Plan(tuple(plans), _types(plans, config)))
+    return with_attributes(engine, plan, rules, config.provenance)
 
 
 def _types(plans: Sequence[SourcePlan], config: Config) -> tuple[IdentifierType, ...]:
@@ -140,7 +145,7 @@ def _value_role(
         )
     if stated.attributes is not None:
         return replace(plan, reason="the attributes are stated without it")
-    kind = f"{_ATTRIBUTE_KINDS.get(column.type, 'number' if numeric else 'text')}; most recent value"
+    kind = _ATTRIBUTE_KINDS.get(column.type, "number" if numeric else "text")
     reason = f"{name_reason}; {kind}" if numeric or "but" in name_reason else kind
     return replace(plan, role=Role.ATTRIBUTE, reason=reason, output=canonical(column.name))
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.schema import (
     RESERVED_COLUMNS,
-    Attribute,
     ColumnPlan,
     Metric,
     Plan,
     Role,
     SourcePlan,
 )
-
-_Column = tuple[SourcePlan, ColumnPlan]
 
 
 def name_outputs(engine: Engine, plan: Plan) -> Plan:
@@ -41,7 +38,7 @@ def name_outputs(engine: Engine, plan: Plan) -> Plan:
                 taken[name] = _meaning(column)
     plan = replace(plan, sources=tuple(_renamed(source, outputs) for source in plan.sources))
     metrics, warnings = _metrics(engine, plan)
-    return replace(plan, metrics=metrics, attributes=_attributes(plan), warnings=plan.warnings + warnings)
+    return replace(plan, metrics=metrics, warnings=plan.warnings + warnings)
 
 
 def _with_source_names(plan: Plan) -> Plan:
@@ -71,7 +68,9 @@ def _free_name(
 
 def taken_names(plan: Plan) -> list[str]:
     """The profile columns that a plan fills, derived ones aside."""
-    metrics, attributes = ([one.name for one in kind] for kind in (plan.metrics, plan.attributes))
+    metrics = [metric.name for metric in plan.metrics]
+    attributes = [name for one in plan.attributes for name, _ in one.columns]
+    attributes += [one.source_column for one in plan.attributes if one.source_column]
     counts = [f"{source.output}_records" for source in plan.sources]
     return [*RESERVED_COLUMNS, *plan.identifier_types, *metrics, *attributes, *counts]
 
@@ -97,7 +96,11 @@ def _renamed(source: SourcePlan, outputs: dict[tuple[str, str], str]) -> SourceP
 
 def _metrics(engine: Engine, plan: Plan) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
     metrics, warnings = [], []
-    for name, fed in _by_output(plan, Role.METRIC).items():
+    by_output: dict[str, list[tuple[SourcePlan, ColumnPlan]]] = {}
+    for source, column in plan.columns():
+        if column.role is Role.METRIC:
+            by_output.setdefault(column.output or "", []).append((source, column))
+    for name, fed in by_output.items():
         metric, nothing = sums.as_metric(engine, name, fed[0][1].aggregate or "sum", fed)
         metrics.append(metric)
         if nothing:
@@ -106,31 +109,3 @@ def _metrics(engine: Engine, plan: Plan) -> tuple[tuple[Metric, ...], tuple[str,
                 f"Metric {name!r}: {nothing:,} values are no finite numbers and count as nothing ({where})."
             )
     return tuple(metrics), tuple(warnings)
-
-
-def _attributes(plan: Plan) -> tuple[Attribute, ...]:
-    return tuple(
-        Attribute(name, _common_type([column.type for _, column in fed if not column.empty]))
-        for name, fed in _by_output(plan, Role.ATTRIBUTE).items()
-    )
-
-
-def _by_output(plan: Plan, role: Role) -> dict[str, list[_Column]]:
-    fed: dict[str, list[_Column]] = {}
-    for source, column in plan.columns():
-        if column.role is role:
-            fed.setdefault(column.output or "", []).append((source, column))
-    return fed
-
-
-def _common_type(types: Sequence[str]) -> str:
-    """One type that holds the values of all: their own, a time for dates and times, else text."""
-    if len(set(types)) == 1:
-        return types[0]
-    if not types:  # no value anywhere
-        return "VARCHAR"
-    if set(types) <= {"DATE", "TIMESTAMP"}:
-        return "TIMESTAMP"
-    if set(types) <= {"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}:
-        return "TIMESTAMP WITH TIME ZONE"
-    return "VARCHAR"

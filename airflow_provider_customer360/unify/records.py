@@ -17,7 +17,9 @@ initials, where a column holds names of people):
 ``first_seen`` earliest event time, TIMESTAMP in UTC, NULL where none is known
 ``last_seen``  latest event time
 ``m_<k>_<p>``  part *p* of metric *k* of the plan, see `sums`
-``a_<k>``      value of attribute *k* with its time: STRUCT(t BIGINT, v)
+``a_<k>``      the survivor of attribute *k*: STRUCT(t BIGINT, v), or other ranks (`candidates`);
+               of an attribute whose values are counted the value itself, by which the records
+               are then grouped as well
 =============  ============================================================================
 """
 
@@ -25,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from airflow_provider_customer360.unify import sums
+from airflow_provider_customer360.unify import candidates, sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys
@@ -35,10 +37,6 @@ from airflow_provider_customer360.unify.rules import Rule
 from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, Plan, Role, SourcePlan
 from airflow_provider_customer360.unify.standardise import RawColumn, standardise
 from airflow_provider_customer360.unify.stated_rules import blame, rules_of
-
-#: The time of a record that has none, so that any known time is later.
-NEVER = "-9223372036854775807"
-_WHITE_SPACE = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
 
 
 def group_records(engine: Engine, plan: Plan, keys: NodeKeys, *, keep_raw: bool = False) -> None:
@@ -131,16 +129,6 @@ def occurred_at(column: ColumnPlan) -> str:
     return f"CASE WHEN isfinite({moment}) THEN {moment} END"
 
 
-def attribute_value(column: ColumnPlan, wanted: str) -> str:
-    """An attribute's value in the profile's type; blank text is no value."""
-    name = column.internal
-    if column.type == "VARCHAR":
-        name = f"nullif(trim({name}, {_WHITE_SPACE}), '')"
-    elif column.type == "DOUBLE":
-        name = f"CASE WHEN isfinite({name}) THEN {name} END"
-    return name if column.type == wanted else f"({name})::{wanted}"
-
-
 def _grouped(
     plan: Plan, source: SourcePlan, rules: Mapping[str, Rule], node_keys: NodeKeys, keep_raw: bool
 ) -> str:
@@ -153,7 +141,9 @@ def _grouped(
     if name := initials(source):
         columns.append(f"{name} AS initials")
         named = ["initials"]
-    groups = [*keys, *named]
+    counted = _counted(plan, source)
+    columns += [f"{value} AS {name}" for name, value in counted.items()]
+    groups = [*keys, *named, *counted]
     grouped = (
         f"SELECT {', '.join([*groups, *aggregates])} "
         f"FROM (SELECT *, {', '.join(columns)} FROM {source.relation}) "
@@ -183,12 +173,17 @@ def _metrics(plan: Plan, source: SourcePlan) -> list[str]:
 
 
 def _attributes(plan: Plan, source: SourcePlan) -> list[str]:
-    fed = {column.output: column for column in source.having(Role.ATTRIBUTE)}
-    items = []
-    for k, attribute in enumerate(plan.attributes):
-        if column := fed.get(attribute.name):
-            value = attribute_value(column, attribute.type)
-            # The time first, then the value itself: a tie has one winner, whatever the order of rows.
-            latest = f"max({{'t': coalesce(epoch_us(occurred_at), {NEVER}), 'v': {value}}})"
-            items.append(f"{latest} FILTER (WHERE ({value}) IS NOT NULL) AS a_{k}")
-    return items
+    return [
+        f"{candidates.of_rows(plan, source, attribute)} AS a_{k}"
+        for k, attribute in candidates.fed(plan, source).items()
+        if not candidates.is_counted(attribute)
+    ]
+
+
+def _counted(plan: Plan, source: SourcePlan) -> dict[str, str]:
+    """The attributes whose values are counted: each one's column and value."""
+    return {
+        f"a_{k}": candidates.value(source, attribute)
+        for k, attribute in candidates.fed(plan, source).items()
+        if candidates.is_counted(attribute)
+    }

@@ -41,7 +41,8 @@ class ColumnPlan:
         role: what it is used for.
         reason: why, in words that a data engineer understands.
         output: the identifier type, or the profile column that a metric or attribute feeds.
-        aggregate: how a metric is aggregated (``sum``, ``mean``, ``min``, ``max``).
+        aggregate: how a metric is aggregated (``sum``, ``mean``, ``min``, ``max``), or the rule by which an
+            attribute survives (``most_recent``, ...).
         empty: no value is known, so the type says nothing.
         guests: an identifier whose value 0 stands for whoever has no number.
     """
@@ -110,10 +111,23 @@ class Metric:
 
 @dataclass(frozen=True)
 class Attribute:
-    """A profile column whose most recent value survives; ``type`` is its DuckDB type."""
+    """A profile column of which one value survives, or several that survive together.
+
+    Attributes:
+        name: the profile column, or what the user calls the group.
+        columns: the profile columns with their DuckDB types.
+        rule: which value survives, see `rules`.
+        sources: of the rule ``source_priority``: the listed sources, the preferred one first.
+        is_group: the values of all columns are taken from one record.
+        source_column: the profile column that names the survivor's source; None where not asked for.
+    """
 
     name: str
-    type: str
+    columns: tuple[tuple[str, str], ...]
+    rule: str
+    sources: tuple[str, ...] = ()
+    is_group: bool = False
+    source_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,7 +137,7 @@ class Plan:
     Attributes:
         sources: in the user's order, which changes no result.
         types: the identifier types, the strongest first.
-        metrics, attributes: profile columns in order of first appearance.
+        metrics, attributes: profile columns, or groups of them, in order of first appearance.
         warnings: what a person should know, without any value of the data.
     """
 
