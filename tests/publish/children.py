@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute  # once for all children
 
 from airflow_provider_customer360.publish import publish
-from tests.publish.databases import Database, from_environment, people
+from tests.publish.databases import Database, from_environment, load, people
 
 
 @contextmanager
@@ -48,4 +48,4 @@ def _publish_until(moment: str, environment: dict[str, str], parent: Connection)
         if moment == "loading":
             stop()
 
-    publish(from_environment().hook, "customers", batches(), table.schema, before_commit=stop)
+    publish(from_environment().hook, [load(batches(), schema=table.schema)], before_commit=stop)
