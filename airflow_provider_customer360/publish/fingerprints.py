@@ -38,7 +38,7 @@ def check(session: Session, expected: Fingerprint) -> None:
     """
     found = fingerprint_of(session, expected.tables)
     changes = [
-        f"{table} ({_told(before)} before, {_told(now)} now)"
+        f"{table} (rows before: {_told(before)}, now: {_told(now)})"
         for table, before, now in zip(expected.tables, expected.rows, found.rows, strict=True)
         if before != now
     ]
@@ -58,4 +58,4 @@ def _count(session: Session, table: str) -> int | None:
 
 
 def _told(rows: int | None) -> str:
-    return "no such table" if rows is None else f"{rows:,} rows"
+    return "no table" if rows is None else f"{rows:,}"

@@ -72,6 +72,10 @@ class Database:
         """The rows of the table, by its first column."""
         return self.query(f"SELECT {columns} FROM {table} ORDER BY 1")
 
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of all tables."""
+        return {table: sorted(self.rows(table=f'"{table}"'), key=repr) for table in sorted(self.tables())}
+
     def tables(self) -> set[str]:
         """Every table of the database, whoever made it."""
         queries = {
@@ -124,3 +128,17 @@ def load(
     schema = arguments.pop("schema", None) or rows.schema
     batches = rows.to_batches(3) if isinstance(rows, pa.Table) else rows
     return Load(table, batches, schema, key or ("customer_id",), **arguments)
+
+
+IDENTITY_KEY = ("identifier_type", "identifier_value")
+
+
+def identities(*rows: tuple[str | None, str | None, str | None]) -> Load:
+    """Rows of a table whose key has two columns."""
+    columns = dict.fromkeys((*IDENTITY_KEY, "customer_id"), pa.string())
+    return load(profiles(rows, **columns), "identities", *IDENTITY_KEY)
+
+
+def events(*rows: tuple[str | None, str]) -> Load:
+    """Rows of a log, to which one only appends."""
+    return load(profiles(rows, event_id=pa.string(), what=pa.string()), "events", "event_id", mode="append")
