@@ -205,7 +205,7 @@ class Customer360Operator(BaseOperator):
 
     def _publish(self, unified: Unified, sample: bool) -> dict[str, Any]:
         from airflow_provider_customer360.database.connections import target_hook, target_name
-        from airflow_provider_customer360.publish import Published, publish, table_exists
+        from airflow_provider_customer360.publish import Load, Published, publish, table_exists
 
         started = time.monotonic()
         with self._folded("Publish"):
@@ -215,14 +215,9 @@ class Customer360Operator(BaseOperator):
             if sample and table_exists(hook, table):
                 self.log.info("%s exists; sample profiles do not replace it", table)
             else:
-                published = publish(
-                    hook,
-                    table,
-                    unified.profiles.batches(),
-                    unified.profiles.schema,
-                    write_mode=self.write_mode,
-                    before_commit=self._stop_if_killed,
-                )
+                profiles = unified.profiles
+                load = Load(table, profiles.batches(), profiles.schema, key=("customer_id",))
+                published = publish(hook, [load], before_commit=self._stop_if_killed)[table]
                 self.log.info("%s in %s: %s", table, location, _counts(published))
         summary = self._summary(unified, sample, table, location, published)
         summary["duration_seconds"]["publish"] = round(time.monotonic() - started, 3)

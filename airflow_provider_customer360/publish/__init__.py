@@ -1,22 +1,27 @@
-"""Publishing: profiles become a table, all of them or none."""
+"""Publishing: results become tables, all of them or none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table, parse_table
 from airflow_provider_customer360.publish.failures import TransientPublishError
-from airflow_provider_customer360.publish.transaction import Published, check_write_mode, opened, replace
+from airflow_provider_customer360.publish.fingerprints import Fingerprint, fingerprint_of
+from airflow_provider_customer360.publish.loads import Load, Published
+from airflow_provider_customer360.publish.session import relation_of
+from airflow_provider_customer360.publish.transaction import opened, publish_all
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 __all__ = [
+    "Fingerprint",
+    "Load",
     "Published",
     "Table",
     "TransientPublishError",
+    "fingerprint",
     "parse_table",
     "publish",
     "table_exists",
@@ -25,35 +30,42 @@ __all__ = [
 
 def publish(
     hook: DbApiHook,
-    table: str,
-    profiles: Iterable[pa.RecordBatch],
-    schema: pa.Schema,
+    loads: Sequence[Load],
     *,
-    key: str = "customer_id",
-    write_mode: str = "replace",
+    expect: Fingerprint | None = None,
     before_commit: Callable[[], None] = lambda: None,
-) -> Published:
-    """Make a table equal to the profiles, in one transaction.
+) -> dict[str, Published]:
+    """Bring every load into its table, all in one transaction; tell what happened to each table.
 
-    Readers see the old table until the commit and the new one afterwards. The table itself stays, with
-    its grants, indexes and dependent views; rows that did not change are not written. Only a run that
-    brings a new column makes readers wait in Postgres, which locks them out while a table is altered.
+    Readers see the old tables until the commit and the new ones afterwards. The tables themselves stay,
+    with their grants, indexes and dependent views; rows that did not change are not written. Only a run
+    that brings a new column makes readers wait in Postgres, which locks them out while a table is altered.
 
     Args:
         hook: of a DuckDB, SQLite or Postgres connection.
-        table: ``name`` or ``schema.name``; a part that has a dot is put in double quotes.
-        profiles: batches of `schema`; read once, one at a time.
-        key: the column that is unique and never null.
+        loads: one a table; their batches are read in the order of the tables' names.
+        expect: what tables were before the work whose result this is. It is compared when no other
+            publisher can change the tables of the loads any more.
         before_commit: called last; what it raises cancels everything.
 
     Raises:
-        ConfigError: table, key, write mode or database cannot be used.
-        TransientPublishError: the database failed in a way that passes by itself.
-        PublishError: the table cannot become equal to the profiles; it is as it was.
+        ConfigError: a table, a key or the database cannot be used, or two loads are for one table.
+        TransientPublishError: the database failed in a way that passes by itself, or a table is not what
+            was expected.
+        PublishError: a table cannot hold its rows; all are as they were.
     """
-    check_write_mode(write_mode)
-    with opened(hook, parse_table(table)) as publication:
-        return replace(publication, profiles, schema, key, before_commit)
+    with opened(hook, [load.target for load in loads]) as session:
+        return publish_all(session, loads, expect, before_commit)
+
+
+def fingerprint(hook: DbApiHook, tables: Sequence[str]) -> Fingerprint:
+    """What `publish` is to expect: taken before anything is read from the tables.
+
+    Raises:
+        ConfigError, TransientPublishError, PublishError: as for `publish`.
+    """
+    with opened(hook, [parse_table(table) for table in tables]) as session:
+        return fingerprint_of(session, tuple(tables))
 
 
 def table_exists(hook: DbApiHook, table: str) -> bool:
@@ -62,5 +74,6 @@ def table_exists(hook: DbApiHook, table: str) -> bool:
     Raises:
         ConfigError, TransientPublishError, PublishError: as for `publish`.
     """
-    with opened(hook, parse_table(table)) as publication:
-        return publication.relation() is not None
+    target = parse_table(table)
+    with opened(hook, [target]) as session:
+        return relation_of(session, target) is not None

@@ -60,7 +60,7 @@ class ExistingColumn:
         required: it refuses NULL.
         has_default: the database fills it where nothing is given.
         generated: the database computes it, nobody may write it.
-        unique: no two rows have the same value.
+        unique_in: ids, separated by blanks, of the unique indexes that it is part of.
     """
 
     name: str
@@ -68,7 +68,7 @@ class ExistingColumn:
     required: bool = False
     has_default: bool = False
     generated: bool = False
-    unique: bool = False
+    unique_in: str | None = None
 
 
 def type_of(field: pa.Field) -> ColumnType:

@@ -38,10 +38,12 @@ class Dialect:
         sized: the number in ``varchar(10)`` and ``numeric(10, 2)`` is a limit, not a remark.
         decimals: existing types that hold integers and decimals if their digits suffice.
         describe: the query for an existing table, parameters schema (or null) and name; a row for each
-            column: kind of relation, name, type, required, has default, generated, unique.
+            column: kind of relation, name, type, required, has default, generated, the unique indexes
+            that it is part of.
+        default_schema: the query for the schema of a table whose name states none.
         temporary: what follows the columns of a temporary table.
-        key: constraint of the key column of a new table.
-        after_load: statement that prepares the loaded staging table for joins.
+        primary_key: a new table has one.
+        after_load: statement that prepares the loaded staging table for joins by its key.
         begin: statement after which no other publisher touches the target, parameters as of `describe`.
         widen: statements that give an existing column another type.
         lock: statement after which nobody else writes to the existing target; readers go on.
@@ -56,8 +58,9 @@ class Dialect:
     sized: bool = True
     decimals: frozenset[str]
     describe: str
+    default_schema: str = "SELECT current_schema()"
     temporary: str = ""
-    key: str
+    primary_key: bool = True
     after_load: str = ""
     begin: str
     widen: tuple[str, ...]
@@ -133,15 +136,15 @@ POSTGRES = Dialect(
         SELECT CASE WHEN c.relkind IN ('r', 'p') THEN 'table' ELSE 'view' END AS kind, a.attname AS name,
                format_type(a.atttypid, a.atttypmod) AS native, a.attnotnull AS required,
                a.atthasdef OR a.attidentity <> '' AS has_default, a.attgenerated <> '' AS generated,
-               EXISTS (SELECT 1 FROM pg_index i
-                       WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
-                         AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS is_unique
+               (SELECT string_agg(i.indexrelid::text, ' ') FROM pg_index i
+                WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+                  AND i.indexprs IS NULL
+                  AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])) AS unique_in
         FROM pg_class c
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         WHERE c.oid = to_regclass(concat_ws('.', quote_ident(%s::text), quote_ident(%s::text)))
         ORDER BY a.attnum""",
     temporary=" ON COMMIT DROP",
-    key=" PRIMARY KEY",
     after_load="ANALYZE {staging}",
     # LOCK TABLE alone does not order two runs that both create the table.
     begin="""SELECT pg_advisory_xact_lock(hashtextextended(
@@ -182,21 +185,20 @@ DUCKDB = Dialect(
                coalesce(contains(t.sql, concat(c.column_name, ' ', c.data_type, ' GENERATED ALWAYS AS'))
                      OR contains(t.sql, concat('"', replace(c.column_name, '"', '""'), '" ', c.data_type,
                                                ' GENERATED ALWAYS AS')), false),
-               k.table_oid IS NOT NULL
+               (SELECT string_agg(k.constraint_index, ' ') FROM duckdb_constraints() k
+                WHERE k.database_oid = c.database_oid AND k.table_oid = c.table_oid
+                  AND k.constraint_type IN ('PRIMARY KEY', 'UNIQUE')
+                  AND list_contains(k.constraint_column_names, c.column_name))
         FROM duckdb_columns() c
         LEFT JOIN duckdb_tables() t USING (database_oid, schema_oid, table_oid)
         LEFT JOIN duckdb_views() v
                ON v.database_oid = c.database_oid AND v.schema_oid = c.schema_oid AND v.view_oid = c.table_oid
-        LEFT JOIN (SELECT DISTINCT database_oid, table_oid, constraint_column_names
-                   FROM duckdb_constraints() WHERE constraint_type IN ('PRIMARY KEY', 'UNIQUE')) k
-               ON k.database_oid = c.database_oid AND k.table_oid = c.table_oid
-              AND k.constraint_column_names = [c.column_name]
         WHERE c.database_name = current_database() AND c.schema_name = coalesce(?, current_schema())
           AND lower(c.table_name) = lower(?)
         ORDER BY c.column_index""",
     # No primary key: its index made loading 5 M rows six times slower (20 s, not 3.3 s) and the file
     # three times as big. Nothing else writes here, and the staging table's keys are checked every time.
-    key=" NOT NULL",
+    primary_key=False,
     begin="BEGIN TRANSACTION",
     widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
 )
@@ -232,12 +234,12 @@ SQLITE = Dialect(
     describe="""
         SELECT CASE l.type WHEN 'table' THEN 'table' ELSE 'view' END, x.name, x.type, x."notnull",
                x.dflt_value IS NOT NULL, x.hidden IN (2, 3),
-               x.pk = 1 AND (SELECT count(*) FROM pragma_table_xinfo(l.name, l.schema) WHERE pk > 0) = 1
+               CASE WHEN x.pk > 0 THEN 'primary' END
         FROM pragma_table_list l JOIN pragma_table_xinfo(l.name, l.schema) x
         WHERE lower(l.schema) = lower(coalesce(?, 'main')) AND lower(l.name) = lower(?)
         ORDER BY x.cid""",
-    key=" NOT NULL PRIMARY KEY",
-    after_load="CREATE INDEX temp.{index} ON {staging} (c0)",
+    default_schema="SELECT 'main'",
+    after_load="CREATE INDEX temp.{index} ON {staging} ({key})",
     begin="BEGIN IMMEDIATE",
     widen=(  # SQLite cannot change a type
         "ALTER TABLE {target} RENAME COLUMN {column} TO {old}",

@@ -38,7 +38,7 @@ class DuckDBSession:
         self._connection.execute(f"INSERT INTO {quoted(staging)} SELECT * FROM customer360_batch")
         self._connection.unregister("customer360_batch")
 
-    def begin(self, target: Table) -> None:
+    def begin(self, targets: Sequence[Table]) -> None:
         # DuckDB does not wait for another writer, it fails; and it decides at the first statement what a
         # transaction sees, therefore the staging table was filled before.
         self._has_turn = self._turn.acquire()

@@ -48,9 +48,10 @@ class PostgresSession:
                 with cursor.copy(statement) as copy:
                     copy.write(text)
 
-    def begin(self, target: Table) -> None:
+    def begin(self, targets: Sequence[Table]) -> None:
         # One transaction from the connection on: behind a pooler, the temporary table would not outlast it.
-        self.fetch(self.dialect.begin, (target.schema, target.name))
+        for target in targets:
+            self.fetch(self.dialect.begin, (target.schema, target.name))
 
     def commit(self) -> None:
         self._connection.commit()

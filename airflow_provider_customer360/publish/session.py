@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import Table
+from airflow_provider_customer360.publish.columns import ExistingColumn
 from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, Dialect, dialect_of
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
 from airflow_provider_customer360.publish.failures import guarded
+from airflow_provider_customer360.publish.plan import Relation
 from airflow_provider_customer360.publish.postgres_session import PostgresSession
 from airflow_provider_customer360.publish.sqlite_session import SqliteSession
 
@@ -33,8 +35,11 @@ class Session(Protocol):
     def load(self, staging: str, batch: pa.RecordBatch) -> None:
         """Append a batch to the staging table."""
 
-    def begin(self, target: Table) -> None:
-        """Start the transaction that changes the target, after all others that do."""
+    def begin(self, targets: Sequence[Table]) -> None:
+        """Start the transaction that changes the targets, after all others that change any of them.
+
+        Runs that name the same targets in another order may wait for each other for ever.
+        """
 
     def commit(self) -> None: ...
 
@@ -62,6 +67,17 @@ def open_session(hook: DbApiHook) -> Session:
     except BaseException:
         connection.close()
         raise
+
+
+def relation_of(session: Session, table: Table) -> Relation | None:
+    """A table or view as it is; None if there is none of that name.
+
+    Raises:
+        PublishError: the database refuses to tell.
+    """
+    parameters = (table.schema, table.name)
+    rows = guarded(lambda: session.fetch(session.dialect.describe, parameters), f"Publishing to {table}")
+    return Relation(rows[0][0], tuple(ExistingColumn(*row[1:]) for row in rows)) if rows else None
 
 
 def _connected(hook: DbApiHook) -> Any:

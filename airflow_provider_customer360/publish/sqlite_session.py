@@ -46,7 +46,7 @@ class SqliteSession:
         self._connection.executemany(f"INSERT INTO temp.{quoted(staging)} VALUES ({marks})", to_rows(batch))
         self._connection.execute("COMMIT")
 
-    def begin(self, target: Table) -> None:
+    def begin(self, targets: Sequence[Table]) -> None:
         self._connection.execute(self.dialect.begin)
 
     def commit(self) -> None:

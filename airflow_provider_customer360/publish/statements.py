@@ -19,19 +19,20 @@ def staging_name(target: Table) -> str:
 def create_staging(dialect: Dialect, staging: str, columns: Sequence[Column]) -> str:
     """A temporary table: whatever kills the process, the database removes it."""
     by_position = sorted(columns, key=lambda column: int(column.staged[1:]))
-    definitions = [f"{column.staged} {column.native}" for column in by_position]
-    definitions[by_position.index(columns[0])] += " NOT NULL"
+    definitions = [f"{column.staged} {column.native}{_not_null(column)}" for column in by_position]
     return f"CREATE TEMPORARY TABLE {quoted(staging)} ({', '.join(definitions)}){dialect.temporary}"
 
 
-def after_load(dialect: Dialect, staging: str) -> str:
+def after_load(dialect: Dialect, staging: str, key: Sequence[Column]) -> str:
     """Prepare the loaded staging table for joins; empty where nothing is needed."""
-    return dialect.after_load.format(staging=quoted(staging), index=quoted(f"{staging}_key"))
+    return dialect.after_load.format(
+        staging=quoted(staging), index=quoted(f"{staging}_key"), key=_staged(key)
+    )
 
 
-def repeated_key(staging: str, key: Column) -> str:
-    """A row if two staged profiles have the same key."""
-    return f"SELECT 1 FROM {quoted(staging)} GROUP BY {key.staged} HAVING count(*) > 1 LIMIT 1"
+def repeated_key(staging: str, key: Sequence[Column]) -> str:
+    """A row if two staged rows have the same key."""
+    return f"SELECT 1 FROM {quoted(staging)} GROUP BY {_staged(key)} HAVING count(*) > 1 LIMIT 1"
 
 
 def lock(dialect: Dialect, target: Table) -> str:
@@ -40,9 +41,10 @@ def lock(dialect: Dialect, target: Table) -> str:
 
 
 def create_target(dialect: Dialect, plan: Plan) -> str:
-    """A table for the profiles."""
-    definitions = [f"{quoted(column.name)} {column.native}" for column in plan.columns]
-    definitions[0] += dialect.key
+    """A table for the rows."""
+    definitions = [f"{quoted(column.name)} {column.native}{_not_null(column)}" for column in plan.columns]
+    if dialect.primary_key:
+        definitions.append(f"PRIMARY KEY ({_names(plan.key)})")
     return f"CREATE TABLE {plan.target.quoted} ({', '.join(definitions)})"
 
 
@@ -60,14 +62,13 @@ def widen_column(dialect: Dialect, plan: Plan, name: str, native: str) -> list[s
 
 def delete_repeated(plan: Plan) -> str:
     """Remove every row whose key comes twice: which of them is right cannot be told."""
-    key, target = quoted(plan.key.name), plan.target.quoted
-    return (
-        f"DELETE FROM {target} WHERE {key} IN (SELECT {key} FROM {target} GROUP BY {key} HAVING count(*) > 1)"
-    )
+    key, target = _names(plan.key), plan.target.quoted
+    repeated = f"SELECT {key} FROM {target} GROUP BY {key} HAVING count(*) > 1"
+    return f"DELETE FROM {target} WHERE ({key}) IN ({repeated})"
 
 
 def delete_gone(staging: str, plan: Plan) -> str:
-    """Remove the rows that are no profile, those without a key among them."""
+    """Remove the rows that are not staged, those without a key among them."""
     return (
         f"DELETE FROM {plan.target.quoted} AS t WHERE NOT EXISTS "
         f"(SELECT 1 FROM {quoted(staging)} AS s WHERE {_same_key(plan)})"
@@ -91,7 +92,7 @@ def update_changed(dialect: Dialect, staging: str, plan: Plan) -> str:
 
 
 def insert_new(staging: str, plan: Plan) -> str:
-    """Add the profiles that the target lacks; NULL, not a default, where profiles have no value."""
+    """Add the rows that the target lacks; NULL, not a default, where they have no value."""
     names = ", ".join(quoted(name) for name in [*(column.name for column in plan.columns), *plan.nulled])
     values = ", ".join([*map(_value, plan.columns), *("NULL" for _ in plan.nulled)])
     return (
@@ -101,8 +102,20 @@ def insert_new(staging: str, plan: Plan) -> str:
 
 
 def _same_key(plan: Plan) -> str:
-    return f"{_value(plan.key)} = t.{quoted(plan.key.name)}"
+    return " AND ".join(f"{_value(column)} = t.{quoted(column.name)}" for column in plan.key)
 
 
 def _value(column: Column) -> str:
     return f"CAST(s.{column.staged} AS {column.cast})" if column.cast else f"s.{column.staged}"
+
+
+def _names(columns: Sequence[Column]) -> str:
+    return ", ".join(quoted(column.name) for column in columns)
+
+
+def _staged(columns: Sequence[Column]) -> str:
+    return ", ".join(column.staged for column in columns)
+
+
+def _not_null(column: Column) -> str:
+    return " NOT NULL" if column.is_key else ""

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -14,12 +15,15 @@ import pyarrow as pa
 import pyarrow.compute  # once for all children
 
 from airflow_provider_customer360.publish import publish
-from tests.publish.databases import Database, from_environment, people
+from tests.publish.databases import Database, events, from_environment, identities, load, people
 
 
 @contextmanager
 def child_publishing(db: Database, moment: str) -> Iterator[BaseProcess]:
-    """A process that has come so far: all is loaded ("loading"), or only the commit is left ("merged")."""
+    """A process that has come so far: all is loaded ("loading"), or only the commit is left ("merged").
+
+    It publishes customers, their identities and events.
+    """
     # One server imports Airflow and each child is its fork; importing it again takes seconds a test.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
@@ -37,15 +41,17 @@ def child_publishing(db: Database, moment: str) -> Iterator[BaseProcess]:
 
 def _publish_until(moment: str, environment: dict[str, str], parent: Connection) -> None:
     os.environ |= environment
-    table = people(*((f"{number}", "new", number) for number in range(1000)))
+    customers = people(*((f"{number}", "new", number) for number in range(1000)))
+    last = identities(*(("email", f"{number}", f"{number}") for number in range(1000)))
 
     def stop() -> None:
         parent.send(moment)
         time.sleep(600)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        yield from table.to_batches()
+        yield from last.batches
         if moment == "loading":
             stop()
 
-    publish(from_environment().hook, "customers", batches(), table.schema, before_commit=stop)
+    loads = [load(customers), replace(last, batches=batches()), events(("new", "new"))]
+    publish(from_environment().hook, loads, before_commit=stop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
 from airflow.providers.postgres.hooks import postgres as postgres_hooks
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
-from airflow_provider_customer360.publish import Published, publish
+from airflow_provider_customer360.publish import Load, Published, publish
 
 NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3")
 
@@ -46,9 +46,11 @@ class Database:
             return DuckDBHook(duckdb_conn_id="target")
         return SqliteHook("target")  # type: ignore[no-untyped-call]
 
-    def publish(self, profiles: pa.Table, table: str = "customers", **arguments: Any) -> Published:
+    def publish(
+        self, rows: pa.Table, table: str = "customers", key: str = "customer_id", **arguments: Any
+    ) -> Published:
         """Publish a table that is in memory, in batches of a few rows."""
-        return publish(self.hook, table, profiles.to_batches(3), profiles.schema, **arguments)
+        return publish(self.hook, [load(rows, table, key)], **arguments)[table]
 
     def execute(self, *statements: str) -> None:
         """Run and commit statements."""
@@ -69,6 +71,10 @@ class Database:
     def rows(self, columns: str = "*", table: str = "customers") -> list[tuple[Any, ...]]:
         """The rows of the table, by its first column."""
         return self.query(f"SELECT {columns} FROM {table} ORDER BY 1")
+
+    def everything(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of all tables."""
+        return {table: sorted(self.rows(table=f'"{table}"'), key=repr) for table in sorted(self.tables())}
 
     def tables(self) -> set[str]:
         """Every table of the database, whoever made it."""
@@ -113,3 +119,26 @@ def profiles(rows: Sequence[Sequence[Any]], **columns: Any) -> pa.Table:
 def people(*rows: tuple[str, str | None, int | None]) -> pa.Table:
     """The profiles of most tests: ``customer_id``, ``email`` and ``orders``."""
     return profiles(rows, customer_id=pa.string(), email=pa.string(), orders=pa.int64())
+
+
+def load(
+    rows: pa.Table | Iterable[pa.RecordBatch], table: str = "customers", *key: str, **arguments: Any
+) -> Load:
+    """Rows for a table, in batches of a few rows; their key is ``customer_id`` if none is named."""
+    schema = arguments.pop("schema", None) or rows.schema
+    batches = rows.to_batches(3) if isinstance(rows, pa.Table) else rows
+    return Load(table, batches, schema, key or ("customer_id",), **arguments)
+
+
+IDENTITY_KEY = ("identifier_type", "identifier_value")
+
+
+def identities(*rows: tuple[str | None, str | None, str | None]) -> Load:
+    """Rows of a table whose key has two columns."""
+    columns = dict.fromkeys((*IDENTITY_KEY, "customer_id"), pa.string())
+    return load(profiles(rows, **columns), "identities", *IDENTITY_KEY)
+
+
+def events(*rows: tuple[str | None, str]) -> Load:
+    """Rows of a log, to which one only appends."""
+    return load(profiles(rows, event_id=pa.string(), what=pa.string()), "events", "event_id", mode="append")

@@ -13,7 +13,7 @@ from airflow_provider_customer360.publish import Published, publish
 from airflow_provider_customer360.publish.columns import Kind
 from airflow_provider_customer360.publish.dialects import DUCKDB, POSTGRES, SQLITE
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
-from tests.publish.databases import Database, people, profiles
+from tests.publish.databases import Database, load, people, profiles
 
 TEXT_KEY = {"customer_id": pa.string()}
 
@@ -90,7 +90,7 @@ def test_a_type_that_cannot_hold_the_values_is_refused(db: Database) -> None:
     with pytest.raises(
         PublishError, match=r"'orders' is (?i:boolean).*need (?i:bigint|integer).*ALTER TABLE"
     ):
-        publish(db.hook, "customers", unread(), changed.schema)
+        publish(db.hook, [load(unread(), schema=changed.schema)])
     assert db.rows() == [("a", True)]
 
 

@@ -15,7 +15,7 @@ from airflow_provider_customer360.publish import Published, TransientPublishErro
 from airflow_provider_customer360.publish import session as session_module
 from airflow_provider_customer360.unify.errors import PublishError, TransientError
 from tests.publish.children import child_publishing
-from tests.publish.databases import Database, people, profiles
+from tests.publish.databases import Database, load, people, profiles
 
 OLD = people(("a", "a@x.org", 1), ("b", "b@x.org", 2))
 NEW = people(("b", "new@x.org", 2), ("c", "c@x.org", 3))
@@ -66,7 +66,7 @@ def test_a_source_that_fails_while_loading(db: Database) -> None:
     """The error of whoever makes the profiles gets out as it is."""
     db.publish(OLD)
     with pytest.raises(Cancelled):
-        publish(db.hook, "customers", interrupted(NEW), NEW.schema)
+        publish(db.hook, [load(interrupted(NEW), schema=NEW.schema)])
     assert_untouched(db)
 
 
@@ -75,7 +75,7 @@ def test_a_batch_that_is_not_of_the_schema(db: Database) -> None:
     db.publish(OLD)
     wrong = pa.record_batch({"customer_id": ["a"], "email": [SECRET], "orders": [SECRET]})
     with pytest.raises(PublishError) as caught:
-        publish(db.hook, "customers", [wrong], NEW.schema)
+        publish(db.hook, [load([wrong], schema=NEW.schema)])
     assert SECRET not in everything_said_by(caught.value)
     assert_untouched(db)
 
@@ -127,11 +127,9 @@ def test_two_runs_at_once_take_turns(db: Database, first_run: bool) -> None:
         try:
             results["second"] = publish(
                 db.hook,
-                "customers",
-                second_batches(),
-                NEW.schema,
+                [load(second_batches(), schema=NEW.schema)],
                 before_commit=lambda: events.append("second"),
-            )
+            )["customers"]
         except Exception as error:
             results["second"] = error
 
@@ -202,7 +200,7 @@ def test_a_lost_connection_is_worth_a_retry(pg: Database, moment: str) -> None:
         yield from people(("z", SECRET, 1)).to_batches()
 
     with pytest.raises(TransientPublishError, match="run the task again") as caught:
-        publish(pg.hook, "customers", batches(), NEW.schema, before_commit=end_all)
+        publish(pg.hook, [load(batches(), schema=NEW.schema)], before_commit=end_all)
     assert isinstance(caught.value, TransientError)
     assert SECRET not in everything_said_by(caught.value)
     assert_untouched(pg)
@@ -251,10 +249,10 @@ def test_connections_are_closed(db: Database, monkeypatch: pytest.MonkeyPatch) -
         return opened[-1]
 
     monkeypatch.setattr(hook, "get_conn", remembered)
-    publish(hook, "customers", OLD.to_batches(), OLD.schema)
+    publish(hook, [load(OLD)])
     assert table_exists(hook, "customers")
     with pytest.raises(Cancelled):
-        publish(hook, "customers", interrupted(NEW), NEW.schema)
+        publish(hook, [load(interrupted(NEW), schema=NEW.schema)])
     assert len(opened) == 3
     for connection in opened:
         with pytest.raises(Exception, match=r"(?i)closed"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_customer360.publish import Published, publish, table_exists
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
-from tests.publish.databases import Database, people, profiles
+from tests.publish.databases import Database, load, people, profiles
 
 
 def test_a_table_is_created_with_the_profiles(db: Database) -> None:
@@ -85,7 +86,8 @@ def test_a_table_in_a_schema(db: Database) -> None:
 def test_large_batches_and_many_small_ones(db: Database) -> None:
     """How the profiles are cut into batches makes no difference."""
     many = people(*((f"{number:06}", None, number) for number in range(120_000)))
-    assert publish(db.hook, "customers", iter(many.to_batches()), many.schema).rows_written == 120_000
+    whole = load(iter(many.to_batches()), schema=many.schema)
+    assert publish(db.hook, [whole])["customers"].rows_written == 120_000
     again = db.publish(pa.concat_tables([many.slice(119_990), people(("x", "", None))]))
     assert again == Published(11, 1, 0, 119_990, 10, created=False)
     assert db.rows("max(customer_id), count(*)") == [("x", 11)]
@@ -94,7 +96,7 @@ def test_large_batches_and_many_small_ones(db: Database) -> None:
 def test_repeated_keys_are_refused(db: Database) -> None:
     """Two profiles with one key are never written, whichever would win."""
     db.publish(people(("a", "old", 1)))
-    with pytest.raises(PublishError, match="Two profiles have the same key"):
+    with pytest.raises(PublishError, match="Two rows for table customers have the same key"):
         db.publish(people(("a", "new", 1), ("a", "newer", 2)))
     assert db.rows() == [("a", "old", 1)]
 
@@ -106,12 +108,11 @@ def test_a_profile_without_a_key_is_refused(db: Database) -> None:
     assert not table_exists(db.hook, "customers")
 
 
-@pytest.mark.parametrize("mode", ["upsert", "append", "Replace", None])
-def test_other_write_modes_are_to_come(mode: str) -> None:
-    """The message says what is there and what is not yet; no connection is made."""
-    none = people()
-    with pytest.raises(ConfigError, match=r"'replace'.*not available yet"):
-        publish(None, "customers", [], none.schema, write_mode=mode)  # type: ignore[arg-type]
+@pytest.mark.parametrize("mode", ["upsert", "Replace", None])
+def test_other_modes_are_to_come(mode: Any) -> None:
+    """The message says what there is."""
+    with pytest.raises(ConfigError, match=r"allowed: 'replace' or 'append'"):
+        load(people(), mode=mode)
 
 
 def test_other_databases_are_named() -> None:
@@ -121,12 +122,12 @@ def test_other_databases_are_named() -> None:
         conn_type = "http"
 
     with pytest.raises(ConfigError, match=r"HttpHook.*'http'.*DuckDB.*Postgres.*SQLite"):
-        publish(HttpHook(), "customers", [], people().schema)  # type: ignore[arg-type]
+        publish(HttpHook(), [load(people())])  # type: ignore[arg-type]
 
 
 def test_the_key_must_be_a_column(db: Database) -> None:
     """A key that the profiles lack is a mistake of the caller's."""
-    with pytest.raises(ConfigError, match="key 'nobody' must be one of them"):
+    with pytest.raises(ConfigError, match="key 'nobody' must be one or more of them"):
         db.publish(people(), key="nobody")
 
 

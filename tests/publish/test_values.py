@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.publish import publish
-from tests.publish.databases import Database, profiles
+from tests.publish.databases import Database, load, profiles
 
 TEXTS = [
     "", None, "'", '"', '""', "a,b", "a\nb", "a\r\nb", "\t", "\\", "\\N", "\\.", "x\n\\.\ny", "NULL", "%s",
@@ -141,7 +141,7 @@ def test_other_encodings_of_the_same_type(db: Database) -> None:
     batch = pa.record_batch(
         {"customer_id": pa.array(["a"], pa.large_string()), "orders": pa.array([1], pa.int32())}
     )
-    publish(db.hook, "customers", [batch], schema)
+    publish(db.hook, [load([batch], schema=schema)])
     assert db.rows() == [("a", 1)]
 
 
