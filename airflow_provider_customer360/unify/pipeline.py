@@ -24,7 +24,7 @@ from airflow_provider_customer360.unify.numberings import settle_numberings
 from airflow_provider_customer360.unify.previous import read_previous
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
-from airflow_provider_customer360.unify.result import Frame, Unified
+from airflow_provider_customer360.unify.result import Unified
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.stable_ids import keep_ids
 from airflow_provider_customer360.unify.staged import Staged
@@ -65,7 +65,7 @@ def unify(
         wrap_stage: called with a stage's title, gives a context manager around its work.
 
     Returns:
-        Profiles (one row per customer), identities (one row per identifier) and the summary.
+        Profiles (one row per customer), identities (one row per identifier), events and the summary.
 
     Raises:
         ConfigError: the configuration does not fit the data.
@@ -115,21 +115,7 @@ def unify(
         engine.close()
         raise
     summary["duration_seconds"] = seconds
-    return Unified(
-        profiles=Frame(engine, "SELECT * FROM profiles", "customer_id"),
-        identities=Frame(engine, _IDENTITIES, "identifier_type, identifier_value"),
-        summary=summary,
-        assignments=Frame(engine, "SELECT * FROM assignments", "source, source_key")
-        if config.assignments
-        else None,
-    )
-
-
-_IDENTITIES = (
-    "SELECT identifier_type, identifier_value, customer_id, first_seen AT TIME ZONE 'UTC' AS first_seen, "
-    "last_seen AT TIME ZONE 'UTC' AS last_seen, records, data_sources "
-    "FROM identities JOIN customers USING (customer)"
-)
+    return Unified(engine, [source.name for source in plan.sources], summary, assigned=config.assignments)
 
 
 def _as_sources(sources: Mapping[str, Any]) -> dict[str, Source]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanation, explain
+from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.traces import trace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,27 +72,70 @@ def _in_utc(schema: pa.Schema) -> pa.Schema:
     return schema
 
 
-@dataclass(frozen=True)
 class Unified:
     """The result of a run; `close` it, or use it as a context manager, to free the engine early.
 
     Attributes:
         profiles: one row per customer.
-        identities: one row per identifier: ``identifier_type``, ``identifier_value``, ``customer_id``,
-            ``first_seen``, ``last_seen``, ``records``, ``data_sources``.
-        summary: what the run did, as plain JSON.
+        events: what the run decided about who is who, one row per event, see `events`.
         assignments: one row per source row: ``source``, ``source_key``, ``customer_id`` and, where that is
             null, the ``reason``. None unless asked for.
+        summary: what the run did, as plain JSON.
     """
 
-    profiles: Frame
-    identities: Frame
-    summary: dict[str, Any]
-    assignments: Frame | None = None
+    def __init__(
+        self, engine: Engine, sources: Sequence[str], summary: dict[str, Any], *, assigned: bool = False
+    ) -> None:
+        self._engine = engine
+        self._sources = sources
+        self.profiles = Frame(engine, "SELECT * FROM profiles", "customer_id")
+        self.events = Frame(engine, "SELECT * FROM identity_events", "kind, event_id")
+        self.assignments = (
+            Frame(engine, "SELECT * FROM assignments", "source, source_key") if assigned else None
+        )
+        self.summary = summary
+
+    @cached_property
+    def identities(self) -> Frame:
+        """One row per identifier, of this run and of earlier ones.
+
+        ``identifier_type``, ``identifier_value``; ``customer_id``, null for a shared value; ``status``, see
+        `stable_ids`; ``first_seen``, ``last_seen``, ``records``, ``data_sources``; and of a linked one
+        that is not its customer's first, by what it came to it: ``linked_to_type``, ``linked_to_value``,
+        ``linked_in`` (the sources, or ``must_link``) and ``linked_records``.
+        """
+        trace(self._engine)
+        seen_in = ", ".join(
+            f"CASE WHEN list_contains(traces.sources, {s}) THEN {literal(name)} END"
+            for s, name in enumerate(self._sources)
+        )
+        return Frame(
+            self._engine,
+            "SELECT n.identifier_type, n.identifier_value, customer_id, status, "
+            "n.first_seen AT TIME ZONE 'UTC' AS first_seen, n.last_seen AT TIME ZONE 'UTC' AS last_seen, "
+            "n.records, n.data_sources, parent.identifier_type AS linked_to_type, "
+            "parent.identifier_value AS linked_to_value, "
+            f"CASE WHEN len(traces.sources) = 0 THEN {literal(RULE)} "
+            f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, traces.records AS linked_records "
+            "FROM identities_next AS n LEFT JOIN traces USING (node) "
+            "LEFT JOIN identities AS parent ON parent.node = traces.parent",
+            "identifier_type, identifier_value, status",
+        )
+
+    def explain(self, customer_id: str) -> Explanation:
+        """Why this customer is one: its identifiers, and the links between them, the weakest first.
+
+        Raises:
+            DataError: there is no such customer.
+        """
+        whose = f"WHERE customer_id = {literal(customer_id)}"
+        query = f"SELECT {', '.join(COLUMNS)} FROM ({self.identities.query}) {whose}"
+        rows = self._engine.rows(query, doing="explaining a customer")
+        return explain(customer_id, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
 
     def close(self) -> None:
         """Free the engine; the frames cannot be read afterwards."""
-        self.profiles.engine.close()
+        self._engine.close()
 
     def __enter__(self) -> Unified:
         return self
