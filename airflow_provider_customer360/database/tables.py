@@ -46,5 +46,15 @@ def parse_table(text: str) -> Table:
     return Table(parts[0] if len(parts) == 2 else None, parts[-1])
 
 
+def side_table(target: str, suffix: str) -> str:
+    """The name of a table beside another one, in the same schema: ``sales.customers_identities``.
+
+    Raises:
+        ConfigError: the target is no table's name.
+    """
+    table = parse_table(target)
+    return Table(table.schema, f"{table.name}_{suffix}").quoted
+
+
 def _unquoted(part: str) -> str:
     return part[1:-1].replace('""', '"') if part.startswith('"') else part.strip()

@@ -33,10 +33,11 @@ def open_sources(task: BaseOperator, context: Context) -> dict[str, Source]:
     if not isinstance(sources, Mapping):
         raise ConfigError(f"sources is a {type(sources).__name__}; give a mapping of source name to source.")
     check_sources(sources)
-    return {name: _opened(task, context, name, spec) for name, spec in sources.items()}
+    return {name: open_source(task, context, name, spec) for name, spec in sources.items()}
 
 
-def _opened(task: BaseOperator, context: Context, name: str, spec: Any) -> Source:
+def open_source(task: BaseOperator, context: Context, name: str, spec: Any) -> Source:
+    """One source of a task; see `open_sources`."""
     if not isinstance(spec, Mapping):
         return Source(data=_frames(name, Concealed.unwrap(spec)))
     spec = {key: Concealed.unwrap(value) for key, value in spec.items()}

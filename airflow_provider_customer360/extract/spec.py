@@ -14,7 +14,7 @@ from airflow_provider_customer360.unify.errors import ConfigError
 
 #: Where the data comes from: exactly one of these keys.
 ORIGINS = ("data", "task_ids", "conn_id", "path")
-ROLES = ("identifiers", "metrics", "attributes", "event_time")
+ROLES = ("identifiers", "metrics", "attributes", "event_time", "key")
 _WITH_CONN_ID = ("sql", "table", "parameters")
 _FORMS = (
     "an upstream task's output, {'conn_id': …, 'sql': …}, {'conn_id': …, 'table': …}, {'task_ids': …}, "
@@ -52,8 +52,9 @@ def _check_spec(name: str, spec: Mapping[str, Any]) -> None:
         )
     _check_origin(name, spec, origins[0])
     check_roles(spec.get("identifiers"), spec.get("metrics"), spec.get("attributes"))
-    if not isinstance(spec.get("event_time"), (str, type(None))):
-        raise ConfigError(f"Source {name!r}: event_time is the name of one column.")
+    for role in ("event_time", "key"):
+        if not isinstance(spec.get(role), (str, type(None))):
+            raise ConfigError(f"Source {name!r}: {role} is the name of one column.")
 
 
 def _check_origin(name: str, spec: Mapping[str, Any], origin: str) -> None:

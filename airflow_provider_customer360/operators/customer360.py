@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
 from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
 from airflow_provider_customer360.extract.spec import check_sources
+from airflow_provider_customer360.operators.identity_tables import Choice, IdentityTables, check_choices
 from airflow_provider_customer360.unify.config import Config, Identifiers, Metrics
 from airflow_provider_customer360.unify.errors import (
     ConfigError,
@@ -37,9 +39,10 @@ if TYPE_CHECKING:
 
     import jinja2
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     from airflow_provider_customer360.publish import Published
-    from airflow_provider_customer360.unify.result import Unified
+    from airflow_provider_customer360.unify.config import Source
 
 WHEN_NO_DATA = ("auto", "sample", "skip", "fail")
 
@@ -63,6 +66,17 @@ class Customer360Operator(BaseOperator):
         ``{"rule": "source_priority", "sources": ["crm", "orders"]}``. Or a name of your choice to a group
         of columns that are taken from one record: ``{"columns": ["street", "zip"], "rule": "longest"}``.
     :param provenance: whether each attribute, or group, has a column ``<name>_source`` with its source.
+    :param identifier_types: identifier type to settings of its own: ``{"email": {"limit": 3}, "phone":
+        {"region": "US"}, "ssn": {"priority": 5, "personal": True}}``; see `IdentifierType`.
+    :param guards: find values that many people share, numberings that collide, and customers with too
+        many identifiers, and keep them from gluing strangers together.
+    :param must_link: pairs of identifiers that are one customer: an upstream task's output or any other
+        form of a source, with the columns ``identifier_type``, ``identifier_value``,
+        ``other_identifier_type``, ``other_identifier_value`` and ``reason``. (templated)
+    :param must_not_link: pairs that never become one customer, likewise. (templated)
+    :param max_customer_records: a customer of more records is reported. None: one of more than 1 % of
+        all.
+    :param on_oversized_customer: ``warn`` or ``fail``.
     :param derived: new column to SQL expression over profile columns. (templated)
     :param active_within: a customer seen within this time before the run's reference time (end of the data
         interval, else ``run_after``) is active: a timedelta, a number of days or ISO 8601 such as ``P30D``.
@@ -71,15 +85,37 @@ class Customer360Operator(BaseOperator):
     :param target_conn_id: connection of the target: DuckDB, SQLite or Postgres. The default one need not
         exist: then it is the DuckDB file ``customer360.duckdb`` in AIRFLOW_HOME. (templated)
     :param target_table: ``table`` or ``schema.table``. None: ``asset_name`` as it is. (templated)
+    :param identities_table: which identifier belongs to which customer, by which customers keep their ids
+        from run to run: True for ``<target>_identities``, a name, or False for ids that follow from the
+        data alone. (templated)
+    :param events_table: what every run decided about who is who: a name; None for
+        ``<target>_identity_events`` where there are identities; False for none. (templated)
+    :param assignments_table: the customer of every source row: True for ``<target>_assignments``, a name,
+        or False. (templated)
     :param write_mode: ``replace``: after the run the table equals the profiles.
     :return: the summary, also pushed as the asset event's extra.
     :raises AirflowFailException: bad configuration or data; a retry would fail the same way.
     :raises AirflowSkipException: the sources are empty; the live table stays as it is.
     """
 
-    template_fields: Sequence[str] = ("sources", "derived", "target_conn_id", "target_table")
+    template_fields: Sequence[str] = (
+        "sources",
+        "must_link",
+        "must_not_link",
+        "derived",
+        "target_conn_id",
+        "target_table",
+        "identities_table",
+        "events_table",
+        "assignments_table",
+    )
     template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers = {"sources": "json", "derived": "json"}  # noqa: RUF012 - Airflow's own form
+    template_fields_renderers = {  # noqa: RUF012 - Airflow's own form
+        "sources": "json",
+        "must_link": "json",
+        "must_not_link": "json",
+        "derived": "json",
+    }
     ui_color = "#d9ead3"
 
     def __init__(
@@ -93,11 +129,20 @@ class Customer360Operator(BaseOperator):
         attributes: Sequence[str] | None = None,
         survivorship: Survivorship | None = None,
         provenance: bool = False,
+        identifier_types: Mapping[str, Mapping[str, Any]] | None = None,
+        guards: bool = True,
+        must_link: Any = None,
+        must_not_link: Any = None,
+        max_customer_records: int | None = None,
+        on_oversized_customer: str = "warn",
         derived: Mapping[str, str] | None = None,
         active_within: timedelta | int | float | str = timedelta(days=30),
         when_no_data: str = "auto",
         target_conn_id: str = DEFAULT_CONN_ID,
         target_table: str | None = None,
+        identities_table: Choice = True,
+        events_table: Choice | None = None,
+        assignments_table: Choice = False,
         write_mode: str = "replace",
         **kwargs: Any,
     ) -> None:
@@ -118,6 +163,9 @@ class Customer360Operator(BaseOperator):
                 f"sources is a {type(sources).__name__}; give a mapping of source name to source, or nothing "
                 "to take every upstream task's frame."
             )
+        rules = {"must_link": must_link, "must_not_link": must_not_link}
+        check_sources({name: rule for name, rule in rules.items() if rule is not None})
+        check_choices(identities_table, events_table, assignments_table)
         asset = Asset(asset_name)
         kwargs.setdefault("doc", description)
         super().__init__(**{**kwargs, "outlets": [*_listed(kwargs.get("outlets")), asset]})
@@ -129,11 +177,20 @@ class Customer360Operator(BaseOperator):
         self.attributes = attributes
         self.survivorship = survivorship
         self.provenance = provenance
+        self.identifier_types = identifier_types
+        self.guards = guards
+        self.must_link = must_link
+        self.must_not_link = must_not_link
+        self.max_customer_records = max_customer_records
+        self.on_oversized_customer = on_oversized_customer
         self.derived = derived
         self.active_within = active_within
         self.when_no_data = when_no_data
         self.target_conn_id = target_conn_id
         self.target_table = target_table
+        self.identities_table = identities_table
+        self.events_table = events_table
+        self.assignments_table = assignments_table
         self.write_mode = write_mode
         self._config()  # a wrong shape fails when the DAG is parsed, not tonight
         self._killed = threading.Event()
@@ -171,82 +228,134 @@ class Customer360Operator(BaseOperator):
         self._killed.set()
 
     def _execute(self, context: Context) -> dict[str, Any]:
-        from airflow_provider_customer360.database.connections import target_hook
+        from airflow_provider_customer360.database.connections import target_hook, target_name
         from airflow_provider_customer360.extract.sources import open_sources
-        from airflow_provider_customer360.unify.pipeline import unify
-        from airflow_provider_customer360.unify.sample import sample_sources
 
-        as_of = self._reference_time(context)
-        target_hook(self.target_conn_id)  # a missing target is said before hours of reading, not after
+        # A missing target is said before hours of reading, not after.
+        hook, _ = target_hook(self.target_conn_id)
+        target = target_name(self.target_table, self.asset_name)
+        choices = (self.identities_table, self.events_table, self.assignments_table)
+        tables = IdentityTables.of(target, *choices)
         wired = open_sources(self, context)
+        as_of = self._reference_time(context)
         sample = not wired and self.when_no_data in ("auto", "sample")
         try:
             if not wired and not sample:
                 raise NoDataError(
                     "No source is wired to this task and none of its upstream tasks gave a frame."
                 )
-            data = sample_sources(as_of) if sample else wired
-            unified = unify(data, self._config(), as_of=as_of, wrap_stage=self._folded)
+            if not sample:
+                return self._unified(wired, hook, target, tables, context)
         except NoDataError as error:
             if self.when_no_data == "fail":
                 raise
             if self.when_no_data != "sample":
                 raise AirflowSkipException(f"{error} The table was left as it is.") from None
-            sample = True
-            unified = unify(sample_sources(as_of), Config(), as_of=as_of, wrap_stage=self._folded)
-        with unified:
-            return self._finish(unified, sample, context)
+        return self._sampled(as_of, hook, target, context)
 
-    def _finish(self, unified: Unified, sample: bool, context: Context) -> dict[str, Any]:
-        summary = self._publish(unified, sample)
-        self._report(summary)
-        context["outlet_events"][self._asset()].extra.update(summary)
-        return summary
-
-    def _publish(self, unified: Unified, sample: bool) -> dict[str, Any]:
-        from airflow_provider_customer360.database.connections import target_hook, target_name
-        from airflow_provider_customer360.publish import Load, Published, publish, table_exists
-
-        started = time.monotonic()
-        with self._folded("Publish"):
-            hook, location = target_hook(self.target_conn_id)
-            table = target_name(self.target_table, self.asset_name)
-            published = Published(0, 0, 0, 0, 0, created=False)
-            if sample and table_exists(hook, table):
-                self.log.info("%s exists; sample profiles do not replace it", table)
-            else:
-                profiles = unified.profiles
-                load = Load(table, profiles.batches(), profiles.schema, key=("customer_id",))
-                published = publish(hook, [load], before_commit=self._stop_if_killed)[table]
-                self.log.info("%s in %s: %s", table, location, _counts(published))
-        summary = self._summary(unified, sample, table, location, published)
-        summary["duration_seconds"]["publish"] = round(time.monotonic() - started, 3)
-        return summary
-
-    def _summary(
-        self, unified: Unified, sample: bool, table: str, location: str, published: Published
+    def _unified(
+        self,
+        sources: Mapping[str, Source],
+        hook: DbApiHook,
+        target: str,
+        tables: IdentityTables,
+        context: Context,
     ) -> dict[str, Any]:
-        summary = {
-            "asset_name": self.asset_name,
-            "description": self.description,
-            "target_conn_id": self.target_conn_id,
-            "target_table": table,
-            "target": location,
-            "write_mode": self.write_mode,
-            "rows_written": published.rows_written,
-            "rows_inserted": published.rows_inserted,
-            "rows_updated": published.rows_updated,
-            "rows_deleted": published.rows_deleted,
-            "rows_unchanged": published.rows_unchanged,
-            **unified.summary,
-            "sample_data": sample,
+        from airflow_provider_customer360.extract.sources import open_source
+        from airflow_provider_customer360.publish import Load, fingerprint, publish
+        from airflow_provider_customer360.unify.pipeline import unify
+
+        rules = {
+            name: open_source(self, context, name, rule).data
+            for name, rule in (("must_link", self.must_link), ("must_not_link", self.must_not_link))
+            if rule is not None
         }
-        if sample:
+        # Counted before they are read: another run may publish while this one works.
+        known = fingerprint(hook, tables.kept_over_runs)
+        with unify(
+            sources,
+            self._config(),
+            as_of=self._reference_time(context),
+            previous=tables.previous(hook) if tables.identities and known.rows[0] else None,
+            run_id=context["run_id"],
+            wrap_stage=self._folded,
+            **rules,
+        ) as unified:
+            started = time.monotonic()
+            with self._folded("Publish"):
+                profiles = unified.profiles
+                loads = [Load(target, profiles.batches(), profiles.schema, key=("customer_id",))]
+                published = publish(
+                    hook,
+                    [*loads, *tables.loads(unified)],
+                    expect=known,
+                    before_commit=self._stop_if_killed,
+                )
+                for table, counts in published.items():
+                    self.log.info("%s: %s", table, _counts(counts))
+            seconds = {"publish": round(time.monotonic() - started, 3)}
+            return self._finish(unified.summary, target, published, seconds, context)
+
+    def _sampled(self, as_of: datetime, hook: DbApiHook, target: str, context: Context) -> dict[str, Any]:
+        """Sample profiles, to show what the table will be like; they never replace one that exists."""
+        from airflow_provider_customer360.publish import Load, Published, publish, table_exists
+        from airflow_provider_customer360.unify.pipeline import unify
+        from airflow_provider_customer360.unify.sample import sample_sources
+
+        with unify(sample_sources(as_of), as_of=as_of, wrap_stage=self._folded) as unified:
+            if table_exists(hook, target):
+                self.log.info("%s exists; sample profiles do not replace it", target)
+                published = {target: Published(0, 0, 0, 0, 0, created=False)}
+            else:
+                load = Load(target, unified.profiles.batches(), unified.profiles.schema, ("customer_id",))
+                published = publish(hook, [load], before_commit=self._stop_if_killed)
+            summary = {**unified.summary, "sample_data": True}
             summary["warnings"] = [
                 "These are sample profiles, because no source gave any data. Wire sources to this task.",
                 *summary["warnings"],
             ]
+            return self._finish(summary, target, published, {}, context)
+
+    def _finish(
+        self,
+        unified: Mapping[str, Any],
+        target: str,
+        published: Mapping[str, Published],
+        seconds: Mapping[str, float],
+        context: Context,
+    ) -> dict[str, Any]:
+        summary = self._summary(unified, target, published)
+        summary["duration_seconds"] |= seconds
+        self._report(summary)
+        context["outlet_events"][self._asset()].extra.update(summary)
         return summary
+
+    def _summary(
+        self, unified: Mapping[str, Any], target: str, published: Mapping[str, Published]
+    ) -> dict[str, Any]:
+        from airflow_provider_customer360.database.connections import target_hook
+
+        _, location = target_hook(self.target_conn_id)
+        profiles = published[target]
+        return {
+            "asset_name": self.asset_name,
+            "description": self.description,
+            "target_conn_id": self.target_conn_id,
+            "target_table": target,
+            "target": location,
+            "write_mode": self.write_mode,
+            "rows_written": profiles.rows_written,
+            "rows_inserted": profiles.rows_inserted,
+            "rows_updated": profiles.rows_updated,
+            "rows_deleted": profiles.rows_deleted,
+            "rows_unchanged": profiles.rows_unchanged,
+            "side_tables": {
+                table: {key: value for key, value in asdict(counts).items() if key != "created"}
+                for table, counts in published.items()
+                if table != target
+            },
+            **unified,
+        }
 
     def _report(self, summary: Mapping[str, Any]) -> None:
         """What a person reads first: the outcome, the warnings and a masked preview, outside the groups."""
@@ -288,6 +397,11 @@ class Customer360Operator(BaseOperator):
             attributes=self.attributes,
             survivorship={} if self.survivorship is None else self.survivorship,
             provenance=self.provenance,
+            identifier_types=self.identifier_types or {},
+            guards=self.guards,
+            assignments=bool(self.assignments_table),
+            max_customer_records=self.max_customer_records,
+            on_oversized_customer=self.on_oversized_customer,
             derived=self.derived or {},
             active_within=self.active_within,  # type: ignore[arg-type] # Config converts it
         )

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from airflow_provider_customer360.unify.config import Config
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.schema import Plan, Role
 
 _SAMPLED = 100_000
 _SAME = 0.9
 _SUSPICIOUS = 20
+#: A customer with more records than this, and with this share of all, is suspicious unless stated otherwise.
+_MANY_RECORDS, _LARGE_SHARE = 1_000, 0.01
 
 
 def advice(
@@ -20,9 +24,62 @@ def advice(
     """The warnings of a run, given the summary's counts by source."""
     return [
         *_about_sources(plan, sources),
+        *_about_guards(engine, plan),
         *_about_identities(engine, plan),
         *_about_activity(engine, plan, as_of),
     ]
+
+
+def check_size(engine: Engine, config: Config) -> list[str]:
+    """A warning about customers of suspiciously many records.
+
+    Raises:
+        DataError: there are such, and ``on_oversized_customer`` is ``fail``.
+    """
+    most = config.max_customer_records
+    if most is None:
+        (records,) = engine.row("SELECT coalesce(sum(total_records), 0)::BIGINT FROM profiles")
+        most = max(_MANY_RECORDS, int(_LARGE_SHARE * records))
+    over, largest = engine.row(
+        f"SELECT count(*), max(total_records) FROM profiles WHERE total_records > {most}"
+    )
+    if not over:
+        return []
+    said = (
+        f"{over:,} customers have more than {most:,} records, the largest {largest:,}: probably strangers "
+        "that some value joins. Explain such a customer to see which, and block that value or lower its type's "
+        "shared_after or limit in identifier_types"
+    )
+    if config.on_oversized_customer == "fail":
+        raise DataError(
+            f"{said}; or raise max_customer_records. The run fails because on_oversized_customer is 'fail'; "
+            "the target table is as it was."
+        )
+    return [f"{said}."]
+
+
+def _about_guards(engine: Engine, plan: Plan) -> list[str]:
+    """What the guards kept apart, so that nobody wonders why two records are not one customer."""
+    warnings = []
+    for t, values, people, count in engine.rows(
+        "SELECT t, count(*), max(people), sum(records)::BIGINT FROM shared GROUP BY t ORDER BY t"
+    ):
+        one = plan.types[t]
+        warnings.append(
+            f"{one.name}: {values:,} values are shared by more than {one.shared_after} people (up to "
+            f"{people:,}) and link nobody; they are on {count:,} records. "
+            f'identifier_types={{"{one.name}": {{"shared_after": …}}}} sets how many are too many.'
+        )
+    for exceeded, links in engine.rows(
+        "SELECT exceeded, count(*) FROM dropped_links WHERE exceeded >= 0 GROUP BY exceeded ORDER BY exceeded"
+    ):
+        one = plan.types[exceeded]
+        warnings.append(
+            f"{links:,} links were dropped, the weakest first: with them a customer would have more than "
+            f"{one.limit} values of {one.name}. The identity events tell which; "
+            f'identifier_types={{"{one.name}": {{"limit": …}}}} sets the limit.'
+        )
+    return warnings
 
 
 def _about_sources(plan: Plan, sources: Mapping[str, Mapping[str, Any]]) -> list[str]:

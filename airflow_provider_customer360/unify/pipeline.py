@@ -109,7 +109,7 @@ def unify(
                 assign(engine, plan, given)
             derive(engine, config.derived, reference)
             view_events(engine, plan, rules, run_id or str(reference), reference)
-            summary = summarise(engine, plan, reference)
+            summary = summarise(engine, plan, config, reference)
             log.info("%s profiles", f"{summary['total_customers']:,}")
     except BaseException:
         engine.close()

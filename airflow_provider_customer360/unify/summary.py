@@ -9,8 +9,10 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_customer360.unify import records, sums
-from airflow_provider_customer360.unify.advice import advice
+from airflow_provider_customer360.unify.advice import advice, check_size
+from airflow_provider_customer360.unify.config import Config
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.events import count_events
 from airflow_provider_customer360.unify.mask import mask
 from airflow_provider_customer360.unify.phones import compared_by_digits
 from airflow_provider_customer360.unify.quoting import quoted
@@ -20,12 +22,17 @@ PREVIEW_ROWS = 5
 _PREVIEW_METRICS = 5
 
 
-def summarise(engine: Engine, plan: Plan, as_of: datetime | None) -> dict[str, Any]:
-    """The statistics of the profiles; every number is finite and plain Python."""
+def summarise(engine: Engine, plan: Plan, config: Config, as_of: datetime | None) -> dict[str, Any]:
+    """The statistics of the profiles; every number is finite and plain Python.
+
+    Raises:
+        DataError: a customer is too large, and the configuration says that the run shall fail then.
+    """
     customers, active, total, merged, largest = engine.row(
         "SELECT count(*), count(*) FILTER (is_active), coalesce(sum(total_records), 0)::BIGINT, "
         "coalesce(sum(data_sources), 0)::BIGINT, coalesce(max(total_records), 0) FROM profiles"
     )
+    oversized = check_size(engine, config)
     sources = _sources(engine, plan)
     unidentified = sum(one["records"] - one["identified"] for one in sources.values())
     return {
@@ -39,9 +46,10 @@ def summarise(engine: Engine, plan: Plan, as_of: datetime | None) -> dict[str, A
         "largest_customer": largest,
         "sources": sources,
         "identifiers": _identifiers(engine, plan, customers),
+        "identity_events": count_events(engine),
         "metrics": _metrics(engine, plan),
         "columns": _columns(plan),
-        "warnings": [*plan.warnings, *advice(engine, plan, sources, as_of)],
+        "warnings": [*plan.warnings, *oversized, *advice(engine, plan, sources, as_of)],
         "sample_data": False,
         "preview": preview(engine, plan),
     }
@@ -113,15 +121,21 @@ def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[s
                 f"FROM {records.table(index)}"
             )
             blocked[column.output or ""] += count
+    shared = dict(engine.rows("SELECT t, count(*) FROM shared GROUP BY t"))
+    dropped = dict(
+        engine.rows("SELECT t, count(*) FROM dropped_links JOIN identities ON node = b GROUP BY t")
+    )
     by_digits = compared_by_digits(engine, plan.types)
     return {
         name: {
             "distinct_values": counts.get(name, (0, 0))[0],
             "coverage": _ratio(counts.get(name, (0, 0))[1], customers),
             "blocked": blocked[name],
+            "shared": shared.get(t, 0),
+            "dropped_links": dropped.get(t, 0),
             **({"compared_by_digits": by_digits[name]} if name in by_digits else {}),
         }
-        for name in plan.identifier_types
+        for t, name in enumerate(plan.identifier_types)
     }
 
 

@@ -1,0 +1,96 @@
+"""The tables beside the target: identities, identity events and assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_provider_customer360.database.tables import parse_table, side_table
+from airflow_provider_customer360.unify.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+    from airflow_provider_customer360.publish import Load
+    from airflow_provider_customer360.unify.result import Unified
+
+#: What a user gives for a table that can be switched off: True for its usual name, False, or a name.
+Choice = str | bool
+
+
+@dataclass(frozen=True)
+class IdentityTables:
+    """Names of the tables; None: not wanted."""
+
+    identities: str | None
+    events: str | None
+    assignments: str | None
+
+    @classmethod
+    def of(
+        cls, target: str, identities: Choice, events: Choice | None, assignments: Choice
+    ) -> IdentityTables:
+        """The tables beside a target, as the user chose them."""
+        return cls(
+            _named(target, identities, "identities"),
+            _named(target, bool(identities) if events is None else events, "identity_events"),
+            _named(target, assignments, "assignments"),
+        )
+
+    @property
+    def kept_over_runs(self) -> tuple[str, ...]:
+        """The tables whose rows a run builds on, identities first."""
+        return tuple(table for table in (self.identities, self.events) if table)
+
+    def previous(self, hook: DbApiHook) -> Iterator[pa.Table]:
+        """The identities that the run before published, in batches; read when they are asked for."""
+        from airflow_provider_customer360.extract.sql import read_sql
+        from airflow_provider_customer360.unify.previous import COLUMNS
+
+        table = parse_table(self.identities or "").quoted
+        yield from read_sql(hook, f"SELECT {', '.join(COLUMNS)} FROM {table}")
+
+    def loads(self, unified: Unified) -> list[Load]:
+        """What goes into the tables."""
+        from airflow_provider_customer360.publish import Load
+
+        loads = []
+        if self.identities:
+            frame = unified.identities
+            key = ("identifier_type", "identifier_value")
+            loads.append(Load(self.identities, frame.batches(), frame.schema, key))
+        if self.events:
+            frame = unified.events
+            loads.append(Load(self.events, frame.batches(), frame.schema, ("event_id",), "append"))
+        if self.assignments and unified.assignments:
+            frame = unified.assignments
+            loads.append(Load(self.assignments, frame.batches(), frame.schema, ("source", "source_key")))
+        return loads
+
+
+def check_choices(identities: Choice, events: Choice | None, assignments: Choice) -> None:
+    """Refuse what cannot be a choice of tables.
+
+    Raises:
+        ConfigError: a value is neither true nor false nor a table's name, or events are wanted without
+            the identities that they follow from.
+    """
+    stated = {"identities_table": identities, "events_table": events, "assignments_table": assignments}
+    for name, value in stated.items():
+        if value is not None and not isinstance(value, (str, bool)):
+            raise ConfigError(f"{name} is {value!r}; give True, False or the name of a table.")
+        if isinstance(value, str) and "{{" not in value:
+            parse_table(value)
+    if events and not identities:
+        raise ConfigError(
+            "events_table is wanted, but identities_table is off: without the identities of the run before, "
+            "every customer would be a new one in every run. Leave identities_table on."
+        )
+
+
+def _named(target: str, choice: Choice, suffix: str) -> str | None:
+    if not choice:
+        return None
+    return choice if isinstance(choice, str) else side_table(target, suffix)
