@@ -23,6 +23,8 @@ _ADVICE = {
     "3F000": "The schema does not exist; create it first.",
     "42501": "Grant the connection's user what it lacks: to create tables, or all on this one.",
     "22": "A value is beyond what a column can hold, such as a date before 4713 BC.",
+    "54000": "A value of the key is longer than the database can index (2,700 bytes in Postgres), which no "
+    "identifier should be: correct the data, or do not use the column as one.",
     "54011": "The profiles have more columns than the database allows; name the attributes to keep.",
     "CatalogException": "Does the schema exist?",
 }
@@ -58,7 +60,7 @@ def _retold(error: Exception, subject: str) -> PublishError:
         advice = ["This passes by itself; run the task again, or give it retries."]
     named = f" ({code})" if code else ""
     return (TransientPublishError if transient else PublishError)(
-        f"{subject} failed with {type(error).__name__}{named}{_constraint(error)}; the table is as it was. "
+        f"{subject} failed with {type(error).__name__}{named}{_constraint(error)}; nothing was written. "
         f"{' '.join(advice)} The database's own message may quote customers and is left out."
     )
 

@@ -34,7 +34,8 @@ def prepared(
         monkeypatch.setenv(variable, value)
     if is_postgres:
         monkeypatch.setattr("airflow.providers.postgres.hooks.postgres.USE_PSYCOPG3", name == "psycopg3")
-        database.execute("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        schemas = ("DROP SCHEMA IF EXISTS crm CASCADE", "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
+        database.execute(*schemas)
     return database
 
 

@@ -182,6 +182,14 @@ def test_a_failing_load_tells_no_value(pg: Database) -> None:
     assert SECRET not in everything_said_by(caught.value)
 
 
+def test_a_key_that_is_too_long_for_an_index(pg: Database) -> None:
+    """The message says what cannot be, and not the value."""
+    digits = "".join(f"{number * number}" for number in range(2_000))  # does not compress to what fits
+    with pytest.raises(PublishError, match=r"\(54000\).*longer than the database can index") as caught:
+        pg.publish(people((digits, None, 1)))
+    assert digits[:40] not in everything_said_by(caught.value)
+
+
 @pytest.mark.parametrize("moment", ["loading", "merged"])
 def test_a_lost_connection_is_worth_a_retry(pg: Database, moment: str) -> None:
     """A server that goes away is a transient failure, wherever it happens."""
