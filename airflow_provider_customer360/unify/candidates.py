@@ -140,8 +140,7 @@ def attribute_value(column: ColumnPlan, wanted: str) -> str:
     if column.type == "VARCHAR":
         name = f"nullif(trim({name}, {_WHITE_SPACE}), '')"
     elif column.type == "DOUBLE":
-        # -0.0 equals 0.0, so that the first one met would survive; the sum is always 0.0.
-        name = f"CASE WHEN isfinite({name}) THEN {name} + 0.0 END"
+        name = f"CASE WHEN isfinite({name}) THEN {name} END"
     return name if column.type == wanted else f"({name})::{wanted}"
 
 

@@ -230,16 +230,6 @@ def test_a_tie_has_one_winner(rule: Any, found: list[Any], expected: str) -> Non
         assert survivors(spread, {"city": rule}, "city") == {expected}
 
 
-@pytest.mark.parametrize("rule", ["most_recent", "most_frequent", "max", "min"])
-def test_both_zeros_of_floats_are_one(rule: str) -> None:
-    """-0.0 equals 0.0 and would survive in some orders of rows only; an unchanged customer is unchanged."""
-    found = {
-        str(profile(records({"score": one}, {"score": other}), {"score": rule})["score"])
-        for one, other in [(-0.0, 0.0), (0.0, -0.0)]
-    }
-    assert found == {"0.0"}
-
-
 # --- Groups ----------------------------------------------------------------------------------------------
 
 ADDRESS = {"address": {"columns": ["street", "zip", "city"], "rule": "most_recent"}}
