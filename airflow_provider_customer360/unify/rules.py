@@ -11,6 +11,7 @@ from airflow_provider_customer360.unify.identifier_types import STANDARDISERS, I
 from airflow_provider_customer360.unify.quoting import literal
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
+_BLANK = ("blank", "{t} = ''")
 _NO_EMAIL = f"NOT regexp_matches({{value}}, '{_EMAIL}')"
 
 
@@ -24,7 +25,7 @@ class Rule:
         steps: intermediate values, each from those before it; DuckDB computes each once.
         standard: the standard form, from the steps; NULL where there is none.
         blocks: reason and condition of what identifies nobody, from the steps.
-        hints: reason and condition of values that a block matches as well, with a better reason.
+        hints: reason and condition of values that a block matches too; these reasons come first.
         late: reason and condition over ``{standard}``, for forms that are final only after the query.
     """
 
@@ -42,10 +43,9 @@ class Rule:
     def reason(self, names: Mapping[str, str], otherwise: str) -> str:
         """Why a value identifies nobody; ``otherwise`` where no condition of this rule says so."""
         names = {"standard": self.standard.format(**names), **names}
-        blank, *others = self.blocks
         cases = [
             f"WHEN {condition.format(**names)} THEN {literal(reason)}"
-            for reason, condition in (blank, *self.hints, *others, *self.late)
+            for reason, condition in (_BLANK, *self.hints, *self.blocks, *self.late)
         ]
         return f"CASE {' '.join(cases)} ELSE {literal(otherwise)} END"
 
@@ -66,8 +66,7 @@ def rule(one: IdentifierType) -> Rule:
         ConfigError: its ``standardise`` or ``valid`` is no expression over ``value``.
     """
     make = _RULES.get(one.standardise)
-    made = make(one) if make else _stated(one)
-    return replace(made, blocks=(("blank", "{t} = ''"), *made.blocks))
+    return make(one) if make else _stated(one)
 
 
 def stated_expressions(one: IdentifierType) -> dict[str, str]:
@@ -81,11 +80,13 @@ def stated_expressions(one: IdentifierType) -> dict[str, str]:
 
 
 def _id(one: IdentifierType) -> Rule:
-    return Rule({}, "{t}", _placeholder(one, blocks.nobodys_text("{t}")))
+    return Rule({}, "{t}", _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,))
 
 
 def _lower(one: IdentifierType) -> Rule:
-    return Rule({"value": "lower({t})"}, "{value}", _placeholder(one, blocks.nobodys_text("{value}")))
+    return Rule(
+        {"value": "lower({t})"}, "{value}", _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,)
+    )
 
 
 def _digits(one: IdentifierType) -> Rule:
