@@ -26,7 +26,6 @@ _EXTENSION = r" ?(x|ext\.?|#) ?[0-9]{1,6}$"
 _WIDE = "".join(chr(zero + n) for zero in (0xFF10, 0x660, 0x6F0, 0x966) for n in range(10))
 _WIDE += "\uff0b\uff08\uff09\uff0d\u3000"
 _ASCII = "0123456789" * 4 + "+()- "
-_TRANSLATED = f"translate({{t}}, '{_WIDE}', '{_ASCII}')"
 # E.164 as it is, in numbering plans without prefixes that could hide in the digits (North America, the
 # Netherlands, France, Spain, Britain, Germany, Australia, Japan, India): the parser would not change these.
 PLAIN_E164 = (
@@ -48,10 +47,19 @@ NATIONAL = {
 _SHORTEST, _LONGEST = 7, 17
 _SHORTEST_OF_A_REGION = 4
 
-#: Intermediate values of a phone, templates for `str.format`. Translating is slow, so only what is not ASCII.
-#: "+44 (0)20 ..." means "+44 20 ..." from abroad.
+
+def ascii_digits(text: str) -> str:
+    """A text with the digits that other scripts have as ASCII's."""
+    # Translating is slow, and hardly a value needs it.
+    return (
+        f"CASE WHEN strlen({text}) = length({text}) THEN {text} "
+        f"ELSE translate({text}, '{_WIDE}', '{_ASCII}') END"
+    )
+
+
+#: Intermediate values of a phone, templates for `str.format`. "+44 (0)20 ..." means "+44 20 ..." from abroad.
 STEPS = {
-    "plain": f"CASE WHEN strlen({{t}}) = length({{t}}) THEN lower({{t}}) ELSE lower({_TRANSLATED}) END",
+    "plain": f"lower({ascii_digits('{t}')})",
     "bare": f"replace(regexp_replace({{plain}}, '{braced(_EXTENSION)}', ''), '(0)', '')",
     "digits": "regexp_replace({bare}, '[^0-9]', '', 'g')",
 }
@@ -67,11 +75,6 @@ class PhoneColumn:
     identifier_type: str
     region: str | None
     late: tuple[tuple[str, str], ...] = ()
-
-
-def ascii_digits(text: str) -> str:
-    """A text with the digits that other scripts have as ASCII's."""
-    return _TRANSLATED.format(t=text)
 
 
 def no_phone(plain: str, digits: str, region: str | None) -> str:

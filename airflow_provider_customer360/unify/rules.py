@@ -70,12 +70,14 @@ def rule(one: IdentifierType) -> Rule:
 
 
 def stated_expressions(one: IdentifierType) -> dict[str, str]:
-    """The user's expressions by setting, as templates over ``{value}``."""
+    """The user's expressions by setting: ``standardise`` over ``{t}``, ``valid`` over ``{standard}``."""
     stated = {}
     if one.standardise not in STANDARDISERS:
-        stated["standardise"] = over_value(setting(one.name, "standardise"), one.standardise, STANDARDISERS)
+        stated["standardise"] = over_value(
+            setting(one.name, "standardise"), one.standardise, "t", STANDARDISERS
+        )
     if one.valid is not None:
-        stated["valid"] = over_value(setting(one.name, "valid"), one.valid)
+        stated["valid"] = over_value(setting(one.name, "valid"), one.valid, "standard")
     return stated
 
 
@@ -117,13 +119,13 @@ def _phone(one: IdentifierType) -> Rule:
     return Rule(
         phones.STEPS,
         phones.standard("{bare}", "{digits}", one.region),
-        (("placeholder", nobodys), ("not a phone number", no_phone)),
+        (("not a phone number", no_phone), ("placeholder", nobodys)),
         _placeholder(one, blocks.nobodys_text("{t}")),
     )
 
 
 def _stated(one: IdentifierType) -> Rule:
-    expression = stated_expressions(one)["standardise"].format(value="{t}")
+    expression = stated_expressions(one)["standardise"]
     # What is blank or a placeholder never reaches the expression: it need not know what to do with it.
     known = _placeholder(one, f"NOT {blocks.nobodys_text('{t}')}")
     guard = " AND ".join(["{t} <> ''", *(condition for _, condition in known)])

@@ -12,7 +12,10 @@ import pytest
 
 from airflow_provider_customer360.unify import standardise
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.identifier_types import identifier_type
+from airflow_provider_customer360.unify.phones import PLAIN_E164, PhoneColumn, parse_phones
 from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.stated_rules import rules_of
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +26,26 @@ def engine() -> Iterator[Engine]:
 
 
 def standard(
-    engine: Engine, kind: str, values: list[object], duckdb_type: str = "VARCHAR"
+    engine: Engine, kind: str, values: list[object], duckdb_type: str = "VARCHAR", **stated: object
 ) -> list[str | None]:
-    """The standard forms of values of one type, phones parsed as in a run."""
+    """The standard forms of values of one type with stated settings, phones parsed as in a run."""
+    return [form for form, _ in compared(engine, kind, values, duckdb_type, **stated)]
+
+
+def compared(
+    engine: Engine, kind: str, values: list[object], duckdb_type: str = "VARCHAR", **stated: object
+) -> list[tuple[str | None, str | None]]:
+    """The standard form of each value, and its text where it identifies nobody."""
+    one = identifier_type(kind, stated)
+    rule = rules_of(engine, [one])[kind]
     engine.run(f"CREATE OR REPLACE TABLE raw (n INTEGER, c {duckdb_type})")
     engine.register("given", pa.table({"n": range(len(values)), "c": pa.array(values)}))
     engine.run(f"INSERT INTO raw SELECT n, c::{duckdb_type} FROM given")
-    expression = standardise.standardised(kind, "c", duckdb_type)
-    engine.run(f"CREATE OR REPLACE TABLE standard AS SELECT n, {expression} AS v FROM raw")
-    if kind == "phone":
-        standardise.parse_phones(engine, [("standard", "v")])
-    return [value for (value,) in engine.rows("SELECT v FROM standard ORDER BY n")]
+    query = standardise.standardise("SELECT * FROM raw", [standardise.RawColumn(rule, "c", duckdb_type)])
+    engine.run(f"CREATE OR REPLACE TABLE standard AS {query}")
+    if one.standardise == "phone":
+        parse_phones(engine, [PhoneColumn("standard", "id_0", "blocked_0", kind, one.region, rule.late)])
+    return engine.rows("SELECT id_0, blocked_0 FROM standard ORDER BY n")
 
 
 IDS = {
@@ -192,7 +204,7 @@ def parsed(number: str) -> str:
 
 def test_the_shortcut_for_plain_numbers_changes_nothing() -> None:
     """What is taken for E.164 without parsing is what parsing would have given, in every country."""
-    shortcut = re.compile(standardise._PLAIN_E164)
+    shortcut = re.compile(PLAIN_E164)
     taken = [number for number in plausible_phones(seed=20260131, of_each=300) if shortcut.search(number)]
     assert len(taken) > 300, "the shortcut takes hardly any number: is it of use?"
     assert {number: parsed(number) for number in taken if parsed(number) != number} == {}
