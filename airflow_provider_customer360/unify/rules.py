@@ -98,19 +98,23 @@ def _digits(one: IdentifierType) -> Rule:
 
 
 def _email(one: IdentifierType) -> Rule:
+    return _address(one, {}, "{mailbox}", "{value}")
+
+
+def _email_with_provider_rules(one: IdentifierType) -> Rule:
+    return _address(one, mail_providers.STEPS, mail_providers.MAILBOX, mail_providers.ADDRESS)
+
+
+def _address(one: IdentifierType, further: Mapping[str, str], mailbox: str, standard: str) -> Rule:
     steps = {
         "value": "lower({t})",
         "mailbox": "split_part({value}, '@', 1)",
         "domain": "split_part(split_part({value}, '@', 2), '.', 1)",
+        **further,
     }
-    nobodys = _placeholder(one, blocks.nobodys_email("{value}", "{mailbox}", "{domain}"))
+    nobodys = _placeholder(one, blocks.nobodys_email("{value}", mailbox, "{domain}"))
     hints = _placeholder(one, blocks.nobodys_text("{t}"))
-    return Rule(steps, "{value}", (*nobodys, ("not an e-mail address", _NO_EMAIL)), hints)
-
-
-def _email_with_provider_rules(one: IdentifierType) -> Rule:
-    plain = _email(one)
-    return replace(plain, steps={**plain.steps, **mail_providers.STEPS}, standard=mail_providers.ADDRESS)
+    return Rule(steps, standard, (*nobodys, ("not an e-mail address", _NO_EMAIL)), hints)
 
 
 def _phone(one: IdentifierType) -> Rule:

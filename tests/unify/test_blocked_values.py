@@ -35,20 +35,23 @@ def blocked(engine: Engine, kind: str, values: list[str], **stated: object) -> l
 # Words that mean "nobody" to a program are names of people: Mr Null, Ms None, Mr Test, Ms Blank ...
 # ruff: noqa: SIM905  # lists of this length are read as text
 _TRICKY_NAMES = (
-    "null none nil nan na no noh noe nobody test tester testa unknown guest blank empty void missing fake faker "
-    "true false dummy sample example anon anonymo undef dele deletre redac mask masker default admin root user "
-    "mail maile email abc abcede asdfar qwertz xie xu xx xaxa aa aaberg bb oo ooi zz tbd ask inf infante "
-    "noreen noah norbert noel nora norman nolan noura noemi nonette nunez nulty nullius notaro notset nouri "
-    "replyson norep donoghue dono donotre testud testino unknownson"
+    "null none nil nan na no noh noe nobody test tester testa unknown guest blank empty void missing "
+    "fake faker true false dummy sample example anon anonymo undef dele deletre redac mask masker "
+    "default admin root user mail maile email abc abcede asdfar qwertz xie xu xx xaxa aa aaberg bb "
+    "oo ooi zz tbd ask inf infante noreen noah norbert noel nora norman nolan noura noemi nonette "
+    "nunez nulty nullius notaro notset nouri replyson norep donoghue dono donotre testud testino "
+    "unknownson "
 ).split()
 _SURNAMES = (
-    "smith jones müller mueller meyer o'brien o'neill d'angelo de la cruz van der berg von trapp ng li wu ho o "
-    "garcía fernández gonçalves çelik øst ångström łukasz żółty nguyễn trần josé papadopoulos иванов петрова 王 李 "
-    "김 山田 محمد כהן अमित สมชาย naïve ōta đỗ ísleifur škoda ďurica müßig straße mac-donald saint-exupéry al-sayed "
-    "null-smith none-jones test-meyer anna maria mary john ali omar fatima chen wei lee kim park sato suzuki tanaka "
-    "silva santos oliveira souza rossi russo ferrari bianchi esposito romano martin bernard dubois thomas robert "
-    "andersen hansen johansen olsen larsen nielsen jensen virtanen korhonen novak svoboda horvat kovač nagy tóth "
-    "ivanova popescu dimitrov yılmaz demir kaya hassan ibrahim osei mensah okafor adeyemi abebe moyo dlamini"
+    "smith jones müller mueller meyer o'brien o'neill d'angelo de la cruz van der berg von trapp ng "
+    "li wu ho o garcía fernández gonçalves çelik øst ångström łukasz żółty nguyễn trần josé "
+    "papadopoulos иванов петрова 王 李 김 山田 محمد כהן अमित สมชาย naïve ōta đỗ ísleifur škoda ďurica "
+    "müßig straße mac-donald saint-exupéry al-sayed null-smith none-jones test-meyer anna maria mary "
+    "john ali omar fatima chen wei lee kim park sato suzuki tanaka silva santos oliveira souza rossi "
+    "russo ferrari bianchi esposito romano martin bernard dubois thomas robert andersen hansen "
+    "johansen olsen larsen nielsen jensen virtanen korhonen novak svoboda horvat kovač nagy tóth "
+    "ivanova popescu dimitrov yilmaz demir kaya hassan ibrahim osei mensah okafor adeyemi abebe moyo "
+    "dlamini "
 ).split()
 TRIAL_EMAILS = [
     *(
