@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.expressions import braced
 from airflow_provider_customer360.unify.identifier_types import IdentifierType, setting
 from airflow_provider_customer360.unify.quoting import literal
@@ -152,11 +152,21 @@ def _parse_region(engine: Engine, columns: Sequence[PhoneColumn], region: str | 
         )
     engine.drop(["phones"])
     for one in columns:
-        for _, condition in one.late:
+        _block(engine, one)
+
+
+def _block(engine: Engine, one: PhoneColumn) -> None:
+    for _, condition in one.late:
+        try:
             engine.run(
                 f"UPDATE {one.table} SET {one.blocked} = {one.column}, {one.column} = NULL "
                 f"WHERE {one.column} IS NOT NULL AND {condition.format(standard=one.column)}"
             )
+        except DataError:
+            raise DataError(
+                f"{setting(one.identifier_type, 'valid')} fails for some phone in E.164: cast with TRY_CAST, "
+                "or wrap the expression in TRY(...), so that it is NULL there."
+            ) from None
 
 
 def standard_of(value: str, region: str | None) -> tuple[str | None, bool]:

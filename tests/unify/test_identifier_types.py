@@ -147,6 +147,15 @@ def test_an_expression_that_fails_for_a_value(settings: dict[str, str], named: s
     assert "secret" not in str(failed.value).lower()
 
 
+def test_a_condition_on_phones_that_fails_for_a_value() -> None:
+    """Phones are in E.164 when the condition sees them, and an error keeps them to itself as well."""
+    settings = {"phone": {"valid": "left(value, 2)::INTEGER > 0"}}
+    assert unified(settings, phone=["+14155550101"]).summary["total_customers"] == 1
+    with pytest.raises(DataError, match=r"identifier_types\['phone'\]\['valid'\]") as failed:
+        unified({"phone": {"valid": "value::TINYINT > 0"}}, phone=["+14155550101"])
+    assert "0101" not in str(failed.value)
+
+
 def test_types_are_compared_as_stated_in_a_run() -> None:
     """Two spellings of one stated type make one customer."""
     settings = {"email": {"standardise": "email_with_provider_rules"}, "card_no": {"standardise": "lower"}}
