@@ -142,17 +142,17 @@ def _parse_region(engine: Engine, columns: Sequence[PhoneColumn], region: str | 
             )
     for one in columns:
         engine.run(
-            f"INSERT INTO impossible_phones SELECT DISTINCT {literal(one.identifier_type)}, standard "
-            f"FROM phones JOIN {one.table} ON {one.column} = raw WHERE standard LIKE '+%' AND NOT possible"
-        )
-        engine.run(
             f"UPDATE {one.table} SET {one.column} = standard, "
             f"{one.blocked} = CASE WHEN standard IS NULL THEN raw ELSE {one.blocked} END "
             f"FROM phones WHERE {one.column} = raw AND raw IS DISTINCT FROM standard"
         )
-    engine.drop(["phones"])
-    for one in columns:
         _block(engine, one)
+        engine.run(
+            f"INSERT INTO impossible_phones SELECT DISTINCT {literal(one.identifier_type)}, standard "
+            "FROM phones WHERE standard LIKE '+%' AND NOT possible "
+            f"AND standard IN (SELECT {one.column} FROM {one.table})"
+        )
+    engine.drop(["phones"])
 
 
 def _block(engine: Engine, one: PhoneColumn) -> None:
@@ -184,17 +184,20 @@ def standard_of(value: str, region: str | None) -> tuple[str | None, bool]:
     return (value if len(value) >= _SHORTEST else None), False
 
 
-def compared_by_digits(engine: Engine, types: Iterable[IdentifierType]) -> dict[str, int]:
-    """By type, the number of distinct phones that are compared by their digits."""
-    counts = {one.name: 0 for one in types if one.standardise == "phone"}
-    if counts:
-        found = engine.rows(
-            "SELECT identifier_type, count(*) FROM identities "
-            "WHERE NOT starts_with(identifier_value, '+') OR "
-            "(identifier_type, identifier_value) IN (SELECT identifier_type, phone FROM impossible_phones) "
-            "GROUP BY identifier_type"
-        )
-        counts |= {name: count for name, count in found if name in counts}
+def compared_by_digits(engine: Engine, types: Sequence[IdentifierType]) -> dict[str, int]:
+    """By type of phones, the number of distinct values that are compared by their digits.
+
+    Args:
+        types: those of the plan, in its order.
+    """
+    counts = {}
+    for t, one in enumerate(types):
+        if one.standardise == "phone":
+            (counts[one.name],) = engine.row(
+                "SELECT (SELECT count(DISTINCT phone) FROM impossible_phones "
+                f"WHERE identifier_type = {literal(one.name)}) + (SELECT count(*) FROM identities "
+                f"WHERE t = {t} AND NOT starts_with(identifier_value, '+'))"
+            )
     return counts
 
 
