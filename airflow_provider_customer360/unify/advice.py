@@ -47,8 +47,8 @@ def check_size(engine: Engine, config: Config) -> list[str]:
         return []
     said = (
         f"{over:,} customers have more than {most:,} records, the largest {largest:,}: probably strangers "
-        "that some value joins. Explain such a customer to see which, and block that value or lower its type's "
-        "shared_after or limit in identifier_types"
+        "that some value joins. Explain such a customer to see which, and block that value or lower its "
+        "type's shared_after or limit in identifier_types"
     )
     if config.on_oversized_customer == "fail":
         raise DataError(

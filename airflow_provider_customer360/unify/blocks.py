@@ -14,7 +14,7 @@ examples exclude blank, unknown and NaN [Profiles, ID types], Treasure Data's bl
 
 from __future__ import annotations
 
-import string
+import re
 from collections.abc import Iterable
 
 from airflow_provider_customer360.unify.expressions import braced
@@ -43,11 +43,8 @@ PLACEHOLDERS = (
 )
 # Runs of one character fill a mandatory field ("---", "xxx", "000-0000"), and masks and blank device ids are
 # such runs; a run of fewer than eight other digits (customer 777) or a single character is somebody's number.
-_RUNS = (
-    r"[0[:punct:][:space:]]{2,}|x{2,}|X{2,}|[^\p{L}\p{N}]+|"
-    + "|".join(f"[{one}-]{{8,}}" for one in "123456789")
-    + "|"
-    + "|".join(f"[{one}{one.upper()}-]{{8,}}" for one in string.ascii_lowercase)
+_RUNS = r"[0[:punct:][:space:]]{2,}|x{2,}|X{2,}|[^\p{L}\p{N}]+|[fF-]{8,}|" + "|".join(
+    f"[{digit}-]{{8,}}" for digit in "123456789"
 )
 # Templates that were sent unrendered: {{email}}, ${email}, %%email%%, *|EMAIL|*, <%= id %>, [object Object].
 # A GUID in braces has digits or dashes.
@@ -90,27 +87,24 @@ _NOBODYS_PHONES = (
 
 
 def nobodys_text(text: str) -> str:
-    """The condition that a text, given as an SQL expression, is a placeholder."""
-    return (
-        f"(lower({text}) IN ({_listed(PLACEHOLDERS)}) "
-        f"OR regexp_full_match({text}, {pattern(f'{_RUNS}|{_TEMPLATES}')}))"
-    )
+    """The condition that a text, given as an SQL expression, is blank or a placeholder."""
+    return _matches(text, f"(?i:|{_any_of(PLACEHOLDERS)})|{_RUNS}|{_TEMPLATES}")
 
 
 def nobodys_email(address: str, mailbox: str, domain: str) -> str:
     """The condition that an address is nobody's; ``domain`` is the domain's first label."""
+    nobodys = _matches(mailbox, _any_of(_NOBODYS_MAILBOXES))
     return (
-        f"({mailbox} IN ({_listed(_NOBODYS_MAILBOXES)}) OR {address} IN ({_listed(_NOBODYS_ADDRESSES)}) "
-        f"OR ({mailbox} = {domain} AND ({mailbox} IN ({_listed(_NOBODYS_TWICE)}) "
-        f"OR replace({mailbox}, {mailbox}[1], '') = '')))"
+        f"({nobodys} OR {_matches(address, _any_of(_NOBODYS_ADDRESSES))} OR ({mailbox} = {domain} "
+        f"AND ({_matches(mailbox, _any_of(_NOBODYS_TWICE))} OR replace({mailbox}, {mailbox}[1], '') = '')))"
     )
 
 
 def nobodys_phone(digits: str) -> str:
     """The condition that the digits of a phone are nobody's."""
     return (
-        f"({digits} IN ({_listed(_NOBODYS_PHONES)}) OR replace({digits}, {digits}[1], '') = '' "
-        f"OR ends_with({digits}, '000000000'))"
+        f"({_matches(digits, _any_of(_NOBODYS_PHONES) + '|.*0{9}')} "
+        f"OR replace({digits}, {digits}[1], '') = '')"
     )
 
 
@@ -119,5 +113,10 @@ def pattern(expression: str) -> str:
     return braced(literal(expression))
 
 
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(braced(literal(value)) for value in dict.fromkeys(values))
+def _matches(text: str, expression: str) -> str:
+    # One automaton: a list of a hundred texts in IN (...) takes twice as long.
+    return f"regexp_full_match({text}, {pattern(expression)})"
+
+
+def _any_of(texts: Iterable[str]) -> str:
+    return "|".join(re.escape(text) for text in texts)

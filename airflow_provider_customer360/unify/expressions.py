@@ -43,11 +43,12 @@ def not_reproducible(tree: exp.Expression) -> list[str]:
     return sorted({one for one in map(_function_name, tree.find_all(exp.Func)) if one in _NOT_REPRODUCIBLE})
 
 
-def over_value(setting: str, expression: str, names: Sequence[str] = ()) -> str:
-    """A template of an expression over ``value``, which stands in it as ``{value}``; for `str.format`.
+def over_value(setting: str, expression: str, field: str, names: Sequence[str] = ()) -> str:
+    """A template, for `str.format`, of an expression over ``value``.
 
     Args:
         setting: what the expression was stated for, as errors name it.
+        field: the name by which the template mentions the value, such as ``t`` for ``{t}``.
         names: what else the setting may be.
 
     Raises:
@@ -79,7 +80,7 @@ def over_value(setting: str, expression: str, names: Sequence[str] = ()) -> str:
     while name in expression.lower():
         name += "_"
     sql = tree.transform(lambda node: exp.column(name) if isinstance(node, exp.Column) else node)
-    return braced(sql.sql(dialect="duckdb")).replace(name, "{value}")
+    return braced(sql.sql(dialect="duckdb")).replace(name, f"{{{field}}}")
 
 
 def braced(text: str) -> str:

@@ -48,5 +48,6 @@ STEPS = {
     "undotted": f"CASE WHEN {{host}} IN ({', '.join(map(literal, _DOTS_IGNORED))}) "
     "AND replace({untagged}, '.', '') <> '' THEN replace({untagged}, '.', '') ELSE {untagged} END",
 }
-#: The standard form, from those values.
-ADDRESS = "{undotted} || '@' || {host}"
+#: The mailbox without what its provider ignores, and the standard form of the address, from those values.
+MAILBOX = "{undotted}"
+ADDRESS = f"{MAILBOX} || '@' || {{host}}"

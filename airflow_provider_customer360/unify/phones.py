@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.expressions import braced
 from airflow_provider_customer360.unify.identifier_types import IdentifierType, setting
 from airflow_provider_customer360.unify.quoting import literal
@@ -47,9 +47,19 @@ NATIONAL = {
 _SHORTEST, _LONGEST = 7, 17
 _SHORTEST_OF_A_REGION = 4
 
+
+def ascii_digits(text: str) -> str:
+    """A text with the digits that other scripts have as ASCII's."""
+    # Translating is slow, and hardly a value needs it.
+    return (
+        f"CASE WHEN strlen({text}) = length({text}) THEN {text} "
+        f"ELSE translate({text}, '{_WIDE}', '{_ASCII}') END"
+    )
+
+
 #: Intermediate values of a phone, templates for `str.format`. "+44 (0)20 ..." means "+44 20 ..." from abroad.
 STEPS = {
-    "plain": f"translate(lower({{t}}), '{_WIDE}', '{_ASCII}')",
+    "plain": f"lower({ascii_digits('{t}')})",
     "bare": f"replace(regexp_replace({{plain}}, '{braced(_EXTENSION)}', ''), '(0)', '')",
     "digits": "regexp_replace({bare}, '[^0-9]', '', 'g')",
 }
@@ -65,11 +75,6 @@ class PhoneColumn:
     identifier_type: str
     region: str | None
     late: tuple[tuple[str, str], ...] = ()
-
-
-def ascii_digits(text: str) -> str:
-    """A text with the digits that other scripts have as ASCII's."""
-    return f"translate({text}, '{_WIDE}', '{_ASCII}')"
 
 
 def no_phone(plain: str, digits: str, region: str | None) -> str:
@@ -137,21 +142,31 @@ def _parse_region(engine: Engine, columns: Sequence[PhoneColumn], region: str | 
             )
     for one in columns:
         engine.run(
-            f"INSERT INTO impossible_phones SELECT DISTINCT {literal(one.identifier_type)}, standard "
-            f"FROM phones JOIN {one.table} ON {one.column} = raw WHERE standard LIKE '+%' AND NOT possible"
-        )
-        engine.run(
             f"UPDATE {one.table} SET {one.column} = standard, "
             f"{one.blocked} = CASE WHEN standard IS NULL THEN raw ELSE {one.blocked} END "
             f"FROM phones WHERE {one.column} = raw AND raw IS DISTINCT FROM standard"
         )
+        _block(engine, one)
+        engine.run(
+            f"INSERT INTO impossible_phones SELECT DISTINCT {literal(one.identifier_type)}, standard "
+            "FROM phones WHERE standard LIKE '+%' AND NOT possible "
+            f"AND standard IN (SELECT {one.column} FROM {one.table})"
+        )
     engine.drop(["phones"])
-    for one in columns:
-        for _, condition in one.late:
+
+
+def _block(engine: Engine, one: PhoneColumn) -> None:
+    for _, condition in one.late:
+        try:
             engine.run(
                 f"UPDATE {one.table} SET {one.blocked} = {one.column}, {one.column} = NULL "
                 f"WHERE {one.column} IS NOT NULL AND {condition.format(standard=one.column)}"
             )
+        except DataError:
+            raise DataError(
+                f"{setting(one.identifier_type, 'valid')} fails for some phone in E.164: cast with TRY_CAST, "
+                "or wrap the expression in TRY(...), so that it is NULL there."
+            ) from None
 
 
 def standard_of(value: str, region: str | None) -> tuple[str | None, bool]:
@@ -169,17 +184,20 @@ def standard_of(value: str, region: str | None) -> tuple[str | None, bool]:
     return (value if len(value) >= _SHORTEST else None), False
 
 
-def compared_by_digits(engine: Engine, types: Iterable[IdentifierType]) -> dict[str, int]:
-    """By type, the number of distinct phones that are compared by their digits."""
-    counts = {one.name: 0 for one in types if one.standardise == "phone"}
-    if counts:
-        found = engine.rows(
-            "SELECT identifier_type, count(*) FROM identities "
-            "WHERE NOT starts_with(identifier_value, '+') OR "
-            "(identifier_type, identifier_value) IN (SELECT identifier_type, phone FROM impossible_phones) "
-            "GROUP BY identifier_type"
-        )
-        counts |= {name: count for name, count in found if name in counts}
+def compared_by_digits(engine: Engine, types: Sequence[IdentifierType]) -> dict[str, int]:
+    """By type of phones, the number of distinct values that are compared by their digits.
+
+    Args:
+        types: those of the plan, in its order.
+    """
+    counts = {}
+    for t, one in enumerate(types):
+        if one.standardise == "phone":
+            (counts[one.name],) = engine.row(
+                "SELECT (SELECT count(DISTINCT phone) FROM impossible_phones "
+                f"WHERE identifier_type = {literal(one.name)}) + (SELECT count(*) FROM identities "
+                f"WHERE t = {t} AND NOT starts_with(identifier_value, '+'))"
+            )
     return counts
 
 

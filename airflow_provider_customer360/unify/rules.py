@@ -13,6 +13,7 @@ from airflow_provider_customer360.unify.quoting import literal
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
 #: The reason of a block by our own lists.
 PLACEHOLDER = "placeholder"
+_BLANK = ("blank", "{t} = ''")
 _NO_EMAIL = f"NOT regexp_matches({{value}}, '{_EMAIL}')"
 
 
@@ -26,7 +27,7 @@ class Rule:
         steps: intermediate values, each from those before it; DuckDB computes each once.
         standard: the standard form, from the steps; NULL where there is none.
         blocks: reason and condition of what identifies nobody, from the steps.
-        hints: reason and condition of values that a block matches as well, with a better reason.
+        hints: reason and condition of values that a block matches too; these reasons come first.
         late: reason and condition over ``{standard}``, for forms that are final only after the query.
     """
 
@@ -44,10 +45,9 @@ class Rule:
     def reason(self, names: Mapping[str, str], otherwise: str) -> str:
         """Why a value identifies nobody; ``otherwise`` where no condition of this rule says so."""
         names = {"standard": self.standard.format(**names), **names}
-        blank, *others = self.blocks
         cases = [
             f"WHEN {condition.format(**names)} THEN {literal(reason)}"
-            for reason, condition in (blank, *self.hints, *others, *self.late)
+            for reason, condition in (_BLANK, *self.hints, *self.blocks, *self.late)
         ]
         return f"CASE {' '.join(cases)} ELSE {literal(otherwise)} END"
 
@@ -68,26 +68,29 @@ def rule(one: IdentifierType) -> Rule:
         ConfigError: its ``standardise`` or ``valid`` is no expression over ``value``.
     """
     make = _RULES.get(one.standardise)
-    made = make(one) if make else _stated(one)
-    return replace(made, blocks=(("blank", "{t} = ''"), *made.blocks))
+    return make(one) if make else _stated(one)
 
 
 def stated_expressions(one: IdentifierType) -> dict[str, str]:
-    """The user's expressions by setting, as templates over ``{value}``."""
+    """The user's expressions by setting: ``standardise`` over ``{t}``, ``valid`` over ``{standard}``."""
     stated = {}
     if one.standardise not in STANDARDISERS:
-        stated["standardise"] = over_value(setting(one.name, "standardise"), one.standardise, STANDARDISERS)
+        stated["standardise"] = over_value(
+            setting(one.name, "standardise"), one.standardise, "t", STANDARDISERS
+        )
     if one.valid is not None:
-        stated["valid"] = over_value(setting(one.name, "valid"), one.valid)
+        stated["valid"] = over_value(setting(one.name, "valid"), one.valid, "standard")
     return stated
 
 
 def _id(one: IdentifierType) -> Rule:
-    return Rule({}, "{t}", _placeholder(one, blocks.nobodys_text("{t}")))
+    return Rule({}, "{t}", _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,))
 
 
 def _lower(one: IdentifierType) -> Rule:
-    return Rule({"value": "lower({t})"}, "{value}", _placeholder(one, blocks.nobodys_text("{value}")))
+    return Rule(
+        {"value": "lower({t})"}, "{value}", _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,)
+    )
 
 
 def _digits(one: IdentifierType) -> Rule:
@@ -97,19 +100,23 @@ def _digits(one: IdentifierType) -> Rule:
 
 
 def _email(one: IdentifierType) -> Rule:
+    return _address(one, {}, "{mailbox}", "{value}")
+
+
+def _email_with_provider_rules(one: IdentifierType) -> Rule:
+    return _address(one, mail_providers.STEPS, mail_providers.MAILBOX, mail_providers.ADDRESS)
+
+
+def _address(one: IdentifierType, further: Mapping[str, str], mailbox: str, standard: str) -> Rule:
     steps = {
         "value": "lower({t})",
         "mailbox": "split_part({value}, '@', 1)",
         "domain": "split_part(split_part({value}, '@', 2), '.', 1)",
+        **further,
     }
-    nobodys = _placeholder(one, blocks.nobodys_email("{value}", "{mailbox}", "{domain}"))
+    nobodys = _placeholder(one, blocks.nobodys_email("{value}", mailbox, "{domain}"))
     hints = _placeholder(one, blocks.nobodys_text("{t}"))
-    return Rule(steps, "{value}", (*nobodys, ("not an e-mail address", _NO_EMAIL)), hints)
-
-
-def _email_with_provider_rules(one: IdentifierType) -> Rule:
-    plain = _email(one)
-    return replace(plain, steps={**plain.steps, **mail_providers.STEPS}, standard=mail_providers.ADDRESS)
+    return Rule(steps, standard, (*nobodys, ("not an e-mail address", _NO_EMAIL)), hints)
 
 
 def _phone(one: IdentifierType) -> Rule:
@@ -118,13 +125,13 @@ def _phone(one: IdentifierType) -> Rule:
     return Rule(
         phones.STEPS,
         phones.standard("{bare}", "{digits}", one.region),
-        ((PLACEHOLDER, nobodys), ("not a phone number", no_phone)),
+        (("not a phone number", no_phone), (PLACEHOLDER, nobodys)),
         _placeholder(one, blocks.nobodys_text("{t}")),
     )
 
 
 def _stated(one: IdentifierType) -> Rule:
-    expression = stated_expressions(one)["standardise"].format(value="{t}")
+    expression = stated_expressions(one)["standardise"]
     # What is blank or a placeholder never reaches the expression: it need not know what to do with it.
     known = _placeholder(one, f"NOT {blocks.nobodys_text('{t}')}")
     guard = " AND ".join(["{t} <> ''", *(condition for _, condition in known)])

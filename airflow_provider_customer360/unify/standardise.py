@@ -47,11 +47,13 @@ def standardised(type_name: str, column: str, duckdb_type: str) -> str:
     """The standard form of a raw identifier value, or NULL, by the package's settings for a type.
 
     For detection, which looks at values before it is known what is done with them. Phones come out as
-    digits with a leading ``+`` where they were written internationally.
+    digits with a leading ``+`` where they were written internationally; digits of other scripts are not
+    looked at, as that would name the text once more in an expression that names it often.
     """
     default = rule(identifier_type(type_name))
     values = {"t": text(column, duckdb_type)}
     for name, expression in default.steps.items():
+        expression = "lower({t})" if name == "plain" else expression
         values[name] = expression.format(**values)
     return default.outcome(values)
 

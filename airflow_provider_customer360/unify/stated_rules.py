@@ -60,7 +60,7 @@ def blame(
 
 def _check_expressions(engine: Engine, one: IdentifierType) -> None:
     for key, template in stated_expressions(one).items():
-        expression = template.format(value="value")
+        expression = template.format(t="value", standard="value")
         # A column beside it: an aggregate that the parser does not know fails to bind.
         query = f"DESCRIBE SELECT n, ({expression}) AS result FROM (SELECT 1 AS n, ''::VARCHAR AS value)"
         try:
@@ -116,5 +116,5 @@ def _patterns(one: IdentifierType) -> list[tuple[str, str]]:
 def _valid(one: IdentifierType) -> list[tuple[str, str]]:
     if one.valid is None:
         return []
-    condition = stated_expressions(replace(one, standardise="id"))["valid"].format(value="{standard}")
+    condition = stated_expressions(one)["valid"]
     return [("fails valid", f"NOT coalesce(({condition}), false)")]

@@ -9,10 +9,15 @@ from collections.abc import Iterator
 import phonenumbers
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_customer360.unify import standardise
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.identifier_types import identifier_type
+from airflow_provider_customer360.unify.phones import NATIONAL, PLAIN_E164, PhoneColumn, parse_phones
 from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.stated_rules import rules_of
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +28,26 @@ def engine() -> Iterator[Engine]:
 
 
 def standard(
-    engine: Engine, kind: str, values: list[object], duckdb_type: str = "VARCHAR"
+    engine: Engine, kind: str, values: list[object], duckdb_type: str = "VARCHAR", **stated: object
 ) -> list[str | None]:
-    """The standard forms of values of one type, phones parsed as in a run."""
+    """The standard forms of values of one type with stated settings, phones parsed as in a run."""
+    return [form for form, _ in compared(engine, kind, values, duckdb_type, **stated)]
+
+
+def compared(
+    engine: Engine, kind: str, values: list[object], duckdb_type: str = "VARCHAR", **stated: object
+) -> list[tuple[str | None, str | None]]:
+    """The standard form of each value, and its text where it identifies nobody."""
+    one = identifier_type(kind, stated)
+    rule = rules_of(engine, [one])[kind]
     engine.run(f"CREATE OR REPLACE TABLE raw (n INTEGER, c {duckdb_type})")
     engine.register("given", pa.table({"n": range(len(values)), "c": pa.array(values)}))
     engine.run(f"INSERT INTO raw SELECT n, c::{duckdb_type} FROM given")
-    expression = standardise.standardised(kind, "c", duckdb_type)
-    engine.run(f"CREATE OR REPLACE TABLE standard AS SELECT n, {expression} AS v FROM raw")
-    if kind == "phone":
-        standardise.parse_phones(engine, [("standard", "v")])
-    return [value for (value,) in engine.rows("SELECT v FROM standard ORDER BY n")]
+    query = standardise.standardise("SELECT * FROM raw", [standardise.RawColumn(rule, "c", duckdb_type)])
+    engine.run(f"CREATE OR REPLACE TABLE standard AS {query}")
+    if one.standardise == "phone":
+        parse_phones(engine, [PhoneColumn("standard", "id_0", "blocked_0", kind, one.region, rule.late)])
+    return engine.rows("SELECT id_0, blocked_0 FROM standard ORDER BY n")
 
 
 IDS = {
@@ -192,7 +206,7 @@ def parsed(number: str) -> str:
 
 def test_the_shortcut_for_plain_numbers_changes_nothing() -> None:
     """What is taken for E.164 without parsing is what parsing would have given, in every country."""
-    shortcut = re.compile(standardise._PLAIN_E164)
+    shortcut = re.compile(PLAIN_E164)
     taken = [number for number in plausible_phones(seed=20260131, of_each=300) if shortcut.search(number)]
     assert len(taken) > 300, "the shortcut takes hardly any number: is it of use?"
     assert {number: parsed(number) for number in taken if parsed(number) != number} == {}
@@ -205,6 +219,155 @@ def test_phones_agree_with_the_library(engine: Engine) -> None:
     expected = [parsed("+" + number[1:].lstrip("0")) for number in numbers]
     assert standard(engine, "phone", list(numbers)) == expected
     assert standard(engine, "phone", list(spelled)) == expected
+
+
+UNICODE_EMAILS = {
+    "M\u00dcLLER@B\u00dcCHER.example": "m\u00fcller@b\u00fccher.example",
+    "Mu\u0308ller@bu\u0308cher.EXAMPLE": "m\u00fcller@b\u00fccher.example",
+    "\u202aAnn@example.com\u202c": "ann@example.com",
+    "\u200fann@example.com": "ann@example.com",
+    "\u2003ann@example.com\u3000": "ann@example.com",
+    "\u05d0\u05e0\u05d4@example.com": "\u05d0\u05e0\u05d4@example.com",
+    "\u7528\u6237@\u4f8b\u5b50.\u5e7f\u544a": "\u7528\u6237@\u4f8b\u5b50.\u5e7f\u544a",
+    "\U0001f98a@example.com": "\U0001f98a@example.com",
+    "ann@xn--bcher-kva.example": "ann@xn--bcher-kva.example",
+    "STRASSE@x.de": "strasse@x.de",
+    "stra\u00dfe@x.de": "stra\u00dfe@x.de",
+    "a" * 5_000 + "@Example.com": "a" * 5_000 + "@example.com",
+}
+
+
+def test_emails_of_all_scripts(engine: Engine) -> None:
+    """Case, composition and invisible marks do not count; punycode and \u00df are not looked through."""
+    assert (
+        dict(zip(UNICODE_EMAILS, standard(engine, "email", list(UNICODE_EMAILS)), strict=True))
+        == UNICODE_EMAILS
+    )
+
+
+PROVIDERS = {
+    "A.n.n+Shop@GMail.com": "ann@gmail.com",
+    "ann@googlemail.com": "ann@gmail.com",
+    "ann+a+b@outlook.com": "ann@outlook.com",
+    "a.nn+x@hotmail.com": "a.nn@hotmail.com",
+    "ann+x@live.com": "ann@live.com",
+    "ann+x@fastmail.com": "ann@fastmail.com",
+    "ann+x@icloud.com": "ann@icloud.com",
+    "ann+x@protonmail.com": "ann@protonmail.com",
+    "ann+x@proton.me": "ann@proton.me",
+    "ann-shop@yahoo.com": "ann@yahoo.com",
+    "ann-marie@gmail.com": "ann-marie@gmail.com",
+    "ann+x@yahoo.com": "ann+x@yahoo.com",
+    "a.n.n+x@example.com": "a.n.n+x@example.com",
+    "ann+x@gmail.com.example": "ann+x@gmail.com.example",
+    "+x@gmail.com": "+x@gmail.com",
+    "...@gmail.com": "...@gmail.com",
+    "-x@yahoo.com": "-x@yahoo.com",
+    "none@none.com": None,
+    "no.reply+x@gmail.com": None,
+    "ann": None,
+}
+
+
+def test_rules_of_mail_providers(engine: Engine) -> None:
+    """Spellings that reach one mailbox are one address where it is asked for, and only there."""
+    rules = {"standardise": "email_with_provider_rules"}
+    assert dict(zip(PROVIDERS, standard(engine, "email", list(PROVIDERS), **rules), strict=True)) == PROVIDERS
+    assert standard(engine, "email", ["A.n.n+x@gmail.com", "ann@googlemail.com"]) == [
+        "a.n.n+x@gmail.com",
+        "ann@googlemail.com",
+    ]
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.text(st.sampled_from("aB.+-@ \u00fc\u0130\U0001f98a019\uff11(x"), max_size=12),
+        min_size=1,
+        max_size=20,
+    )
+)
+@pytest.mark.parametrize("kind", ["id", "lower", "digits", "email", "email_with_provider_rules", "phone"])
+def test_a_standard_form_is_its_own_standard_form(engine: Engine, kind: str, texts: list[str]) -> None:
+    """Whatever the text, standardising twice gives what standardising once gives, and never blank text."""
+    domains = ("", "@gmail.com", "@Yahoo.com", "@x.de")
+    values = [f"\u200f{text}{domain}" for text in texts for domain in domains]
+    once = standard(engine, "x_id", list(values), standardise=kind)
+    assert "" not in once
+    known = [form for form in once if form is not None]
+    assert standard(engine, "x_id", list(known), standardise=kind) == known
+
+
+ODD_PHONES = {
+    "\u202a+1 415 555 0101\u202c": "+14155550101",
+    "\uff0b\uff11\u3000\uff14\uff11\uff15\uff0d\uff15\uff15\uff15\uff0d0101": "+14155550101",
+    "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0661": "012345671",
+    "\U0001f4de +1 415 555 0101": None,
+    "4" * 3_000: None,
+}
+
+
+def test_odd_phones(engine: Engine) -> None:
+    """Digits are digits in any script; marks of the writing direction do not count."""
+    assert dict(zip(ODD_PHONES, standard(engine, "phone", list(ODD_PHONES)), strict=True)) == ODD_PHONES
+
+
+REGIONS = {
+    ("US", "(415) 555-0101"): "+14155550101",
+    ("US", "1-415-555-0101"): "+14155550101",
+    ("US", "415 555 0101 x12"): "+14155550101",
+    ("US", "011 44 20 7946 0018"): "+442079460018",
+    ("US", "0044 20 7946 0018"): "+442079460018",
+    ("US", "+44 20 7946 0018"): "+442079460018",
+    ("US", "555-0101"): "5550101",
+    ("US", "415 555 01011 9"): "415555010119",
+    ("GB", "020 7946 0018"): "+442079460018",
+    ("DE", "(030) 123456"): "+4930123456",
+    ("IT", "06 6982 0000"): "+390669820000",
+    ("AU", "0011 44 20 7946 0018"): "+442079460018",
+    ("SH", "22158"): "+29022158",
+    ("US", "22158"): None,
+    ("US", "n/a"): None,
+    ("US", "000-000-0000"): None,
+}
+
+
+@pytest.mark.parametrize(("region", "value"), REGIONS)
+def test_phones_of_a_region(engine: Engine, region: str, value: str) -> None:
+    """A number without country code is one of its region; what is no possible number keeps its digits."""
+    assert standard(engine, "phone", [value], region=region) == [REGIONS[region, value]]
+
+
+def library(digits: str, region: str) -> str | None:
+    """The E.164 form by the library alone, None where the number is not possible."""
+    try:
+        found = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return None
+    possible = phonenumbers.is_possible_number_with_reason(found) == phonenumbers.ValidationResult.IS_POSSIBLE
+    return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164) if possible else None
+
+
+@pytest.mark.parametrize("region", sorted(NATIONAL))
+def test_the_shortcut_for_national_numbers_changes_nothing(region: str) -> None:
+    """What SQL takes for a number of a region is what the library would have made of it."""
+    pattern, code = NATIONAL[region]
+    dice = random.Random(20260301)
+    lead = [*(str(n) for n in range(100)), *(f"0{n}" for n in range(100)), *(f"1{n}" for n in range(100))]
+    numbers = [
+        dice.choice(lead) + "".join(dice.choices("0123456789", k=dice.randint(6, 11))) for _ in range(12_000)
+    ]
+    taken = [(number, match[1]) for number in numbers if (match := re.fullmatch(pattern, number))]
+    assert len(taken) > 300
+    assert [n for n, own in taken if library(n, region) != f"{code}{own}"] == []
+    assert all(re.search(PLAIN_E164, f"{code}{own}") for _, own in taken), "would be parsed nevertheless"
+
+
+def test_plain_numbers_are_possible() -> None:
+    """What is taken for E.164 without parsing is never counted as compared by its digits."""
+    taken = [one for one in plausible_phones(seed=3, of_each=200) if re.search(PLAIN_E164, one)]
+    assert len(taken) > 200
+    assert [one for one in taken if library(one, "ZZ") is None] == []
 
 
 def test_digest_is_the_sha256_of_type_and_value(engine: Engine) -> None:
