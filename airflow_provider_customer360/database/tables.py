@@ -53,7 +53,9 @@ def side_table(target: str, suffix: str) -> str:
         ConfigError: the target is no table's name.
     """
     table = parse_table(target)
-    return Table(table.schema, f"{table.name}_{suffix}").quoted
+    beside = Table(table.schema, f"{table.name}_{suffix}")
+    plain = all(part.isidentifier() for part in (table.schema or "plain", table.name))
+    return str(beside) if plain else beside.quoted
 
 
 def _unquoted(part: str) -> str:

@@ -150,7 +150,7 @@ def test_ids_with_dots_are_keys() -> None:
                     {"customer_id": [f"c{i}" for i in range(30)], "phone": ["+1 415 555 0101"] * 30}
                 )
             },
-            "30 values of customer_id",
+            "phone: 1 values are shared by more than",
         ),
         (
             {

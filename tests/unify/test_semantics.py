@@ -246,16 +246,20 @@ def test_the_profile_shows_the_identifier_seen_last() -> None:
 
 
 def test_identities_list_every_identifier() -> None:
-    """The identities frame has one row per identifier, with its records, sources and times."""
+    """One row per identifier, with its records, sources and times, and by which other one it is linked."""
     crm = table(customer_id=["a", "a"], email=["A@x.io", "a@x.io "], created_at=[AS_OF, AS_OF - MONTH])
     shop = table(email=["a@x.io"])
     with unify({"crm": crm, "shop": shop}, as_of=AS_OF) as result:
         rows = result.identities.to_arrow().to_pylist()
     assert rows == [
         {"identifier_type": "customer_id", "identifier_value": "a", "customer_id": "a",
-         "first_seen": AS_OF - MONTH, "last_seen": AS_OF, "records": 2, "data_sources": 1},
+         "status": "linked", "first_seen": AS_OF - MONTH, "last_seen": AS_OF, "records": 2,
+         "data_sources": 1, "linked_to_type": None, "linked_to_value": None, "linked_in": None,
+         "linked_records": None},
         {"identifier_type": "email", "identifier_value": "a@x.io", "customer_id": "a",
-         "first_seen": AS_OF - MONTH, "last_seen": AS_OF, "records": 3, "data_sources": 2},
+         "status": "linked", "first_seen": AS_OF - MONTH, "last_seen": AS_OF, "records": 3,
+         "data_sources": 2, "linked_to_type": "customer_id", "linked_to_value": "a", "linked_in": "crm",
+         "linked_records": 2},
     ]  # fmt: skip
 
 
@@ -462,7 +466,9 @@ def test_summary_figures() -> None:
         "customers": 3,
         "match_rate": 0.6667,
     }
-    assert summary["identifiers"]["customer_id"] == {"distinct_values": 3, "coverage": 0.75, "blocked": 0}
+    assert summary["identifiers"]["customer_id"] == {
+        "distinct_values": 3, "coverage": 0.75, "blocked": 0, "shared": 0, "dropped_links": 0,
+    }  # fmt: skip
     assert summary["metrics"]["total_interactions"] == {
         "aggregate": "sum", "total": 84, "unidentified": 0, "min": 0, "mean": 21.0, "max": 45,
     }  # fmt: skip
