@@ -7,15 +7,15 @@ mergeable.
 
 Table ``records_<i>`` of source *i*, one row per distinct combination of raw identifier values:
 
-=============  ============================================================================
-``id_<j>``     standard form of its j-th identifier column, NULL where it identifies nobody
-``blocked_<j>`` trimmed text of a value that was there but identifies nobody, else NULL
-``records``    number of source rows
-``first_seen`` earliest event time, TIMESTAMP in UTC, NULL where none is known
-``last_seen``  latest event time
-``m_<k>_<p>``  part *p* of metric *k* of the plan, see `sums`
-``a_<k>``      value of attribute *k* with its time: STRUCT(t BIGINT, v)
-=============  ============================================================================
+===============  ============================================================================
+``id_<j>``       standard form of its j-th identifier column, NULL where it identifies nobody
+``blocked_<j>``  trimmed text of a value that was there but identifies nobody, else NULL
+``records``      number of source rows
+``first_seen``   earliest event time, TIMESTAMP in UTC, NULL where none is known
+``last_seen``    latest event time
+``m_<k>_<p>``    part *p* of metric *k* of the plan, see `sums`
+``a_<k>``        value of attribute *k* with its time: STRUCT(t BIGINT, v)
+===============  ============================================================================
 """
 
 from __future__ import annotations
