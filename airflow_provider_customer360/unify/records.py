@@ -8,19 +8,19 @@ mergeable.
 Table ``records_<i>`` of source *i*, one row per distinct combination of raw identifier values (and of
 initials, where a column holds names of people):
 
-=============  ============================================================================
-``id_<j>``     standard form of its j-th identifier column, NULL where it identifies nobody
-``k_<j>``      its node key, by which the record is linked; NULL also where the value links nobody
-``blocked_<j>`` trimmed text of a value that was there but identifies nobody, else NULL
-``initials``   see `person_names`; only where a column holds names
-``records``    number of source rows
-``first_seen`` earliest event time, TIMESTAMP in UTC, NULL where none is known
-``last_seen``  latest event time
-``m_<k>_<p>``  part *p* of metric *k* of the plan, see `sums`
-``a_<k>``      the survivor of attribute *k*: STRUCT(t BIGINT, v), or other ranks (`candidates`);
-               of an attribute whose values are counted the value itself, by which the records
-               are then grouped as well
-=============  ============================================================================
+===============  ============================================================================
+``id_<j>``       standard form of its j-th identifier column, NULL where it identifies nobody
+``k_<j>``        its node key, by which the record is linked; NULL also where the value links nobody
+``blocked_<j>``  trimmed text of a value that was there but identifies nobody, else NULL
+``initials``     see `person_names`; only where a column holds names
+``records``      number of source rows
+``first_seen``   earliest event time, TIMESTAMP in UTC, NULL where none is known
+``last_seen``    latest event time
+``m_<k>_<p>``    part *p* of metric *k* of the plan, see `sums`
+``a_<k>``        the survivor of attribute *k*: STRUCT(t BIGINT, v), or other ranks (`candidates`);
+                 of an attribute whose values are counted the value itself, by which the records
+                 are then grouped as well
+===============  ============================================================================
 """
 
 from __future__ import annotations

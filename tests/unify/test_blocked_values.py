@@ -141,6 +141,8 @@ TRIAL_IDS = [
         "Ж1",
         "11111112",
         "ffff0000-1",
+        "deadbeef-cafe",
+        "abcdefab",
     ),
 ]
 TRIAL_PHONES = [
