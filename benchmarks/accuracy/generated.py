@@ -12,10 +12,10 @@ web         ``anonymous_id`` of a cookie, ``user_id`` of who is logged in, e-mai
 ==========  ==============================================================================================
 
 What makes it hard, and how often, is in `benchmarks.accuracy.rates`: two numberings under one column name,
-shared and family mailboxes, family and office phones, a call centre's number, kiosks, junk that no list has,
-recycled numbers, marriage, slips of the pen, people registered twice, test accounts of the staff, and people
-who are called Null. The truth is kept apart from the sources. A row of a test account belongs to the member of
-staff who made it.
+shared and family mailboxes, family and office phones, a call centre's number, kiosks, junk that no list
+has, recycled numbers, marriage, slips of the pen, people registered twice, test accounts of the staff, and
+people who are called Null. The truth is kept apart from the sources. A row of a test account belongs to the
+member of staff who made it.
 
     python -m benchmarks.accuracy.generated --rows 1_000_000     # make it and print the folder
 """
@@ -30,8 +30,9 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.accuracy import spelling
+from benchmarks.accuracy.given import Given
 from benchmarks.accuracy.labelled import Labelled, cached
-from benchmarks.accuracy.people import NONE, SHORT, People, people
+from benchmarks.accuracy.people import NONE, People, people
 from benchmarks.accuracy.rates import Rates
 
 #: Part of the folder's name: another number when the same size, seed and rates give other data.
@@ -45,8 +46,8 @@ IDENTIFIERS = {
     "newsletter": {"email": "email"},
     "web": {"user_id": "user_id", "email": "email", "anonymous_id": "anonymous_id"},
 }
-#: Sources whose ``customer_id`` is one numbering; every other source counts for itself.
-NUMBERED_ALIKE = ("crm", "orders")
+#: Identifier type to the sources that count for themselves.
+NUMBERED_APART = {"customer_id": ["support"]}
 _BEGIN, _YEARS = 1_640_995_200_000_000, 3 * 365 * 86_400_000_000  # 2022 to 2024, in microseconds
 _CALL_CENTRE = ("8005550111", "8005550122", "8005550133")
 
@@ -72,20 +73,17 @@ def generate(rows: int, rates: Rates, seed: int = SEED) -> Labelled:
         sources={name: table for name, (table, _) in made.items()},
         identifiers=IDENTIFIERS,
         truth=np.concatenate([person for _, person in made.values()]),
+        numbered_apart=NUMBERED_APART,
     )
 
 
 class _Base:
-    """Makes each source from the people; a generator of random numbers per source, so that none disturbs another."""
+    """Makes each source from the people, each from random numbers of its own: none disturbs another."""
 
     def __init__(self, who: People, rates: Rates, seed: int) -> None:
         self.who, self.rates, self.seed = who, rates, seed
-        self.rng = np.random.default_rng([seed, 1])
+        self._seed_again(1)
         self._open_accounts()
-        # Neighbours in the alphabet: whose address is given by mistake.
-        order = np.argsort(who.address.astype(str))
-        self.namesake = np.empty_like(order)
-        self.namesake[order] = np.roll(order, 1)
 
     def _open_accounts(self) -> None:
         """CRM accounts: ``owner``, ``opened`` and, as position, the number; ``accounts`` of each person."""
@@ -108,15 +106,16 @@ class _Base:
     # --- sources ----------------------------------------------------------------------------------------
 
     def crm(self) -> tuple[pa.Table, np.ndarray]:
-        person, when = self._begin(2, self.owner, self.opened)
+        self._seed_again(2)
+        person, when = self.owner, self.opened
         test = np.isin(np.arange(len(person)), self.test_account)
-        first, last = self._names(person, when)
+        first, last = self.given.names(person, when)
         columns = {
             "customer_id": np.arange(len(person)) + 1,
             "first_name": np.where(test, "QA", first),
             "last_name": np.where(test, "Account", last),
-            "email": np.where(test, self._test_email(np.arange(len(person))), self._email(person, when)),
-            "phone": self._phone(person, when),
+            "email": np.where(test, self._test_email(np.arange(len(person))), self.given.email(person, when)),
+            "phone": self.given.phone(person, when),
             "city": self.who.city[person],
         }
         return self._table(columns, "created_at", when), person
@@ -127,22 +126,22 @@ class _Base:
         guest = (account == NONE) | (self.rng.random(len(person)) < self.rates.guest_order)
         account = np.where(test != NONE, test, account)
         number = spelling.spelled_id(account + 1, self.rng)
-        first, last = self._names(person, when)
-        email = np.where(test != NONE, self._test_email(test), self._email(person, when))
+        first, last = self.given.names(person, when)
+        email = np.where(test != NONE, self._test_email(test), self.given.email(person, when))
         columns = {
             "order_id": np.arange(len(person)) + 5_000_000,
-            "customer_id": spelling.known(self._spoilt("id", number), ~guest | (test != NONE)),
+            "customer_id": spelling.known(self.given.spoilt("id", number), ~guest | (test != NONE)),
             "full_name": first + " " + last,
             "email": spelling.known(email, guest | (self.rng.random(len(person)) < 0.5)),
-            "phone": spelling.known(self._phone(person, when), self.rng.random(len(person)) < 0.4),
+            "phone": spelling.known(self.given.phone(person, when), self.rng.random(len(person)) < 0.4),
             "amount": np.round(self.rng.gamma(2.0, 40.0, len(person)) + 1, 2),
         }
         return self._table(columns, "ordered_at", when), person
 
     def store(self) -> tuple[pa.Table, np.ndarray]:
         person, when, _ = self._occasions(4, self.rates.store)
-        email, phone = self._email(person, when), self._phone(person, when)
-        _, last = self._names(person, when)
+        email, phone = self.given.email(person, when), self.given.phone(person, when)
+        _, last = self.given.names(person, when)
         columns = {
             "receipt_id": np.arange(len(person)) + 800_000,
             "last_name": last,
@@ -162,14 +161,15 @@ class _Base:
         _, first, which = np.unique(contact, return_index=True, return_inverse=True)
         number = np.empty(len(first), dtype=np.int64)
         number[np.argsort(first)] = np.arange(len(first)) + 1
-        first_name, last_name = self._names(person, when)
+        first_name, last_name = self.given.names(person, when)
         kind = self.rng.random(len(person))  # 45 % by e-mail, 35 % by phone, 20 % know both
-        phone = spelling.replaced(self._phone(person, when), self.rates.call_centre, _CALL_CENTRE, self.rng)
+        phone = self.given.phone(person, when)
+        phone = spelling.replaced(phone, self.rates.call_centre, _CALL_CENTRE, self.rng)
         columns = {
             "ticket_id": np.arange(len(person)) + 300_000,
             "customer_id": number[which.reshape(-1)],
             "name": first_name + " " + last_name,
-            "email": spelling.known(self._email(person, when), kind < 0.65),
+            "email": spelling.known(self.given.email(person, when), kind < 0.65),
             "phone": spelling.known(phone, kind >= 0.45),
             "priority": self.rng.choice(np.array(["low", "normal", "high"], dtype=object), len(person)),
         }
@@ -177,8 +177,10 @@ class _Base:
 
     def newsletter(self) -> tuple[pa.Table, np.ndarray]:
         person, when, _ = self._occasions(6, self.rates.newsletter)
-        first, _ = self._names(person, when)
-        return self._table({"email": self._email(person, when), "first_name": first}, "signed_up_at", when), person
+        first, _ = self.given.names(person, when)
+        return self._table(
+            {"email": self.given.email(person, when), "first_name": first}, "signed_up_at", when
+        ), person
 
     def web(self) -> tuple[pa.Table, np.ndarray]:
         person, when, test = self._occasions(7, self.rates.visits, self.rates.test_use)
@@ -186,10 +188,10 @@ class _Base:
         user = np.array([f"u{number}" for number in (account + 100_001).tolist()], dtype=object)
         logged_in = (account != NONE) & (self.rng.random(len(person)) < self.rates.logged_in) | (test != NONE)
         columns = {
-            "anonymous_id": self._spoilt("id", self._device(person, when)),
+            "anonymous_id": self.given.spoilt("id", self.given.device(person, when)),
             "user_id": spelling.known(user, logged_in),
             "email": spelling.known(
-                self._email(person, when), self.rng.random(len(person)) < self.rates.with_email
+                self.given.email(person, when), self.rng.random(len(person)) < self.rates.with_email
             ),
             "page": self.rng.choice(np.array(["/", "/shop", "/cart", "/help"], dtype=object), len(person)),
         }
@@ -197,15 +199,15 @@ class _Base:
 
     # --- values -----------------------------------------------------------------------------------------
 
-    def _begin(self, stream: int, person: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _seed_again(self, stream: int) -> None:
         self.rng = np.random.default_rng([self.seed, stream])
-        return person, when
+        self.given = Given(self.who, self.rates, self.rng)
 
     def _occasions(
         self, stream: int, mean: float, test_use: int = 0
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Person, time (0 to 1) and test account of each record, in order of time."""
-        self.rng = np.random.default_rng([self.seed, stream])
+        self._seed_again(stream)
         size = len(self.who)
         person = np.repeat(np.arange(size), self.rng.geometric(1 / (1 + mean), size) - 1)
         staff = np.repeat(self.staff.reshape(-1), test_use)
@@ -222,68 +224,6 @@ class _Base:
 
     def _test_email(self, account: np.ndarray) -> np.ndarray:
         return np.array([f"qa{number}@shop.example" for number in account.tolist()], dtype=object)
-
-    def _names(self, person: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First and last name as they are written at that time."""
-        who, rng = self.who, self.rng
-        first = who.first[person]
-        short = np.array([SHORT.get(name, name) for name in first.tolist()], dtype=object)
-        first = np.where(rng.random(len(person)) < self.rates.nickname, short, first)
-        last = np.where(when < who.married[person], who.last_before[person], who.last[person])
-        typos = self.rates.name_typo / 2
-        first, last = (spelling.mistyped(x, typos, rng, spelling.slip_of_the_pen) for x in (first, last))
-        return spelling.spelled_name(first, rng), spelling.spelled_name(last, rng)
-
-    def _email(self, person: np.ndarray, when: np.ndarray) -> np.ndarray:
-        """The address that a person gives at that time, spelled as people spell it."""
-        who, rates, rng = self.who, self.rates, self.rng
-        own = who.own_mailboxes[person]
-        by_time = np.where(who.married[person] <= 1, when >= who.married[person], (when * own).astype(int))
-        earlier = (rng.random(len(person)) * (by_time + 1)).astype(int)
-        which = np.where(rng.random(len(person)) < 0.1, earlier, by_time)
-        mailbox = who.mailboxes[person, np.clip(which, 0, np.maximum(own - 1, 0))]
-        chance = rng.random(len(person))
-        family, role = who.family_mailbox[person], who.role_mailbox[person]
-        mailbox = np.where((family != NONE) & ((own == 0) | (chance < rates.family_mailbox_use)), family, mailbox)
-        mailbox = np.where((role != NONE) & (chance > 1 - rates.role_mailbox_use), role, mailbox)
-        mailbox = np.where(rng.random(len(person)) < rates.namesake_email, self.namesake[mailbox], mailbox)
-        typed = spelling.mistyped(who.address[mailbox], rates.email_typo, rng, spelling.email_slip)
-        return self._spoilt("email", spelling.spelled_email(typed, rng))
-
-    def _phone(self, person: np.ndarray, when: np.ndarray) -> np.ndarray:
-        """The number that a person gives at that time, spelled as people spell it."""
-        who, rates, rng = self.who, self.rates, self.rng
-        second = (who.numbers[person, 1] != NONE) & (when >= who.switched[person])
-        number = np.where(second, who.numbers[person, 1], who.numbers[person, 0])
-        chance = rng.random(len(person))
-        family, office = who.family_number[person], who.office_number[person]
-        number = np.where((family != NONE) & (chance < rates.family_phone_use), family, number)
-        number = np.where((office != NONE) & (chance > 1 - rates.office_use), office, number)
-        digits = who.digits[number].astype(str).astype(object)
-        typed = spelling.mistyped(digits, rates.phone_typo, rng, spelling.phone_slip)
-        return self._spoilt("phone", spelling.spelled_phone(typed, rates.national_phone, rng))
-
-    def _device(self, person: np.ndarray, when: np.ndarray) -> np.ndarray:
-        """The anonymous id of each visit: a cookie of the person's, of the family's or of a kiosk's device."""
-        who, rates, rng = self.who, self.rates, self.rng
-        size = len(person)
-        people_rng = np.random.default_rng([self.seed, 8])
-        cookies = 1 + people_rng.poisson(rates.cookies, len(who))
-        clears = people_rng.random(len(who)) < rates.clears_always
-        device = person * 64 + (when * cookies[person]).astype(np.int64)
-        device = np.where(clears[person], 10**12 + np.arange(size), device)
-        family = who.family_device[person]
-        shared = (family != NONE) & (rng.random(size) < rates.family_device_use)
-        device = np.where(shared, 2 * 10**12 + family, device)
-        kiosks = max(int(size * rates.kiosk / rates.visitors_of_a_kiosk), 1)
-        at_kiosk = rng.random(size) < rates.kiosk
-        device = np.where(at_kiosk, 3 * 10**12 + rng.integers(0, kiosks, size), device)
-        return np.array([f"a-{number * 2_654_435_761 % 2**64:016x}" for number in device.tolist()], dtype=object)
-
-    def _spoilt(self, kind: str, values: np.ndarray) -> np.ndarray:
-        instead = spelling.PLACEHOLDERS[kind]
-        values = spelling.replaced(values, self.rates.placeholder, instead, self.rng)
-        return spelling.known(values, self.rng.random(len(values)) >= self.rates.missing)
 
     def _table(self, columns: dict[str, np.ndarray], time: str, when: np.ndarray) -> pa.Table:
         moments = pa.array((_BEGIN + when * _YEARS).astype(np.int64)).cast(pa.timestamp("us"))

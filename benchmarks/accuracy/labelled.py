@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,8 @@ class Labelled:
             them only where ``stated``, and else finds them by itself.
         truth: the true person of each row, sources one after the other; any numbers.
         stated: whether the columns are no usual customer columns, so that any user would state them.
+        numbered_apart: identifier type to the sources whose numbers of it are a numbering of their own,
+            although the column is called like the others. Known to who tunes by hand.
         folder: where its files lie.
     """
 
@@ -33,6 +35,7 @@ class Labelled:
     identifiers: Mapping[str, Mapping[str, str]]
     truth: np.ndarray
     stated: bool = False
+    numbered_apart: Mapping[str, Sequence[str]] = field(default_factory=dict)
     folder: Path | None = None
 
     def __len__(self) -> int:
@@ -50,6 +53,9 @@ class Labelled:
         return dict(zip(self.sources, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
 
 
+_ABOUT = ("name", "about", "identifiers", "stated", "numbered_apart")
+
+
 def cached(name: str, make: Callable[[], Labelled], cache: Path | None = None) -> Labelled:
     """The data set from its files; made, and kept, where there are none yet."""
     cache = cache or Path(tempfile.gettempdir()) / "customer360-benchmarks"
@@ -62,19 +68,13 @@ def cached(name: str, make: Callable[[], Labelled], cache: Path | None = None) -
         for source, table in data.sources.items():
             pq.write_table(table, draft / f"{source}.parquet", compression="zstd")
         np.save(draft / "truth.npy", data.truth)
-        about = {"name": data.name, "about": data.about, "stated": data.stated}
-        (draft / "about.json").write_text(json.dumps(about | {"identifiers": data.identifiers}))
+        about = {key: getattr(data, key) for key in _ABOUT}
+        (draft / "about.json").write_text(json.dumps(about, indent=1))
         draft.rename(folder)
     return replace(_read(folder), folder=folder)
 
 
 def _read(folder: Path) -> Labelled:
     about = json.loads((folder / "about.json").read_text())
-    return Labelled(
-        name=about["name"],
-        about=about["about"],
-        sources={source: pq.read_table(folder / f"{source}.parquet") for source in about["identifiers"]},
-        identifiers=about["identifiers"],
-        truth=np.load(folder / "truth.npy"),
-        stated=about["stated"],
-    )
+    sources = {source: pq.read_table(folder / f"{source}.parquet") for source in about["identifiers"]}
+    return Labelled(sources=sources, truth=np.load(folder / "truth.npy"), **about)

@@ -34,19 +34,19 @@ MEN = _words("""
     Noah Nolan Omar Oscar Patrick Paul Peter Philip Quinn Richard Robert Samuel Sean Simon Stephen Thomas
     Timothy Victor Walter William
 """)
-SHORT = dict(
-    pair.split("=")
-    for pair in (
-        "Elizabeth=Liz Catherine=Cathy Deborah=Debbie Jennifer=Jenny Jessica=Jess Margaret=Maggie "
-        "Patricia=Pat Rebecca=Becky Susan=Sue Teresa=Terry Victoria=Vicky Alexander=Alex Andrew=Andy "
-        "Anthony=Tony Benjamin=Ben Charles=Charlie Christopher=Chris Daniel=Dan David=Dave Edward=Ed "
-        "James=Jim Joseph=Joe Matthew=Matt Michael=Mike Nicholas=Nick Richard=Rick Robert=Bob Samuel=Sam "
-        "Stephen=Steve Thomas=Tom Timothy=Tim William=Bill"
-    ).split()
-)
+_SHORT = """
+    Elizabeth=Liz Catherine=Cathy Deborah=Debbie Jennifer=Jenny Jessica=Jess Margaret=Maggie Patricia=Pat
+    Rebecca=Becky Susan=Sue Teresa=Terry Victoria=Vicky Alexander=Alex Andrew=Andy Anthony=Tony Benjamin=Ben
+    Charles=Charlie Christopher=Chris Daniel=Dan David=Dave Edward=Ed James=Jim Joseph=Joe Matthew=Matt
+    Michael=Mike Nicholas=Nick Richard=Rick Robert=Bob Samuel=Sam Stephen=Steve Thomas=Tom Timothy=Tim
+    William=Bill
+"""
+SHORT: dict[str, str] = dict(pair.split("=") for pair in _SHORT.split())
 #: Surnames that look like no value at all. They are rare, and they are real.
 MISLEADING = _words("Null None Test Nobody Guest Blank Void Na")
-_BEGINNINGS = _words("Ba Ber Bran Cal Car Co Dal Den Fal Fer Gar Gold Har Hol Ja Kel Lan Mar Nor Ol Per Ros Sal")
+_BEGINNINGS = _words(
+    "Ba Ber Bran Cal Car Co Dal Den Fal Fer Gar Gold Har Hol Ja Kel Lan Mar Nor Ol Per Ros Sal"
+)
 _MIDDLES = _words("be ce der di ga ger ke la le li man mi na ne ni ra ri ro sa ta te ti va vi")
 _ENDINGS = _words("berg field ford ley man mann mer ner no rez sen ski son ton wood")
 LAST = np.concatenate(
@@ -72,6 +72,7 @@ class People:
         numbers: shape (people, 2); the second one, `NONE` where there is none, is used from the time
             ``switched`` on.
         address: the e-mail address of each mailbox.
+        neighbour: the mailbox with the next address in the alphabet, whose address is given by mistake.
         digits: the ten digits of each phone number, as an integer.
     """
 
@@ -92,6 +93,7 @@ class People:
     office_number: np.ndarray
     family_device: np.ndarray
     address: np.ndarray
+    neighbour: np.ndarray
     digits: np.ndarray
 
     def __len__(self) -> int:
@@ -103,7 +105,9 @@ def people(size: int, rates: Rates, rng: np.random.Generator) -> People:
     household, member = _households(size, rates, rng)
     woman = rng.random(size) < 0.5
     first = np.where(woman, rng.choice(WOMEN, size), rng.choice(MEN, size))
-    last = np.where(rng.random(size) < rates.same_last_name, _last_names(rng, size)[household], _last_names(rng, size))
+    last = np.where(
+        rng.random(size) < rates.same_last_name, _last_names(rng, size)[household], _last_names(rng, size)
+    )
     weds = woman & (rng.random(size) < rates.married * 2)
     married = np.where(weds, rng.random(size), 2.0)
     last_before = np.where(weds, _last_names(rng, size), last)
@@ -116,7 +120,9 @@ def people(size: int, rates: Rates, rng: np.random.Generator) -> People:
 
     own, mailboxes, texts = _own_mailboxes(first, last_before, last, weds, without_own, rates, rng)
     family_texts = [f"{name.lower()}.family" for name in last[_first_of(family_mailbox)]]
-    role_texts = [f"{word}" for word in rng.choice(["info", "office", "sales", "contact"], _count(role_mailbox))]
+    role_texts = [
+        f"{word}" for word in rng.choice(["info", "office", "sales", "contact"], _count(role_mailbox))
+    ]
     address = np.concatenate(
         [
             _unique(texts, rng.choice(DOMAINS, len(texts), p=_DOMAIN_SHARES)),
@@ -145,6 +151,7 @@ def people(size: int, rates: Rates, rng: np.random.Generator) -> People:
         office_number=_moved(office_number, own_numbers + _count(family_number)),
         family_device=_of_household(household, several, rates.family_device, rng),
         address=address,
+        neighbour=_neighbours(address),
         # Spread over the ten-digit numbers, all different: the step and the modulus have no common factor.
         digits=2_020_000_000 + np.arange(total, dtype=np.int64) * 49_999 % 7_900_000_003,
     )
@@ -165,7 +172,9 @@ def _last_names(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.where(rng.random(size) < 0.0005, rng.choice(MISLEADING, size), names)
 
 
-def _of_household(household: np.ndarray, may: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+def _of_household(
+    household: np.ndarray, may: np.ndarray, share: float, rng: np.random.Generator
+) -> np.ndarray:
     """The number of the thing that a household's members share; a share of the households has one."""
     has = (rng.random(int(household.max(initial=0)) + 1) < share)[household] & may
     shared = np.full(len(household), NONE)
@@ -202,7 +211,9 @@ def _own_mailboxes(
     style = rng.integers(0, 5, len(person))
     number = rng.integers(1, 100, len(person))
     texts = []
-    for who, k, form, digits in zip(person.tolist(), which.tolist(), style.tolist(), number.tolist(), strict=True):
+    for who, k, form, digits in zip(
+        person.tolist(), which.tolist(), style.tolist(), number.tolist(), strict=True
+    ):
         a, b = first[who].lower(), (last[who] if k else last_before[who]).lower()
         texts.append((f"{a}.{b}", f"{a}{b}", f"{a[0]}{b}{digits}", f"{a}{digits}", f"{b}.{a}{digits}")[form])
     return own, mailboxes, texts
@@ -221,6 +232,13 @@ def _unique(texts: list[str], domains: np.ndarray) -> np.ndarray:
         taken.add(candidate)
         found.append(candidate)
     return np.array(found, dtype=object)
+
+
+def _neighbours(address: np.ndarray) -> np.ndarray:
+    order = np.argsort(address.astype(str), kind="stable")
+    neighbour = np.empty_like(order)
+    neighbour[order] = np.roll(order, 1)
+    return neighbour
 
 
 def _own_numbers(size: int, rates: Rates, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:

@@ -73,11 +73,11 @@ class Rates:
 
     in_crm: float = 0.85
     registered_twice: float = 0.10
-    orders: float = 2.2
-    store: float = 1.0
-    support: float = 0.5
-    newsletter: float = 0.5
-    visits: float = 4.9
+    orders: float = 2.9
+    store: float = 1.4
+    support: float = 0.7
+    newsletter: float = 0.6
+    visits: float = 3.5
 
     family_of: tuple[float, ...] = (0.60, 0.26, 0.08, 0.045, 0.015)
     same_last_name: float = 0.79
@@ -115,8 +115,8 @@ class Rates:
     clears_always: float = 0.07
     kiosk: float = 0.01
     visitors_of_a_kiosk: int = 250
-    logged_in: float = 0.25
-    with_email: float = 0.25
+    logged_in: float = 0.45
+    with_email: float = 0.35
     guest_order: float = 0.35
 
     test_accounts: float = 60.0

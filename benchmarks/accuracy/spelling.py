@@ -1,4 +1,4 @@
-"""How values end up in a table: spelled in several ways, mistyped, missing, or with something put in their place."""
+"""How values end up in a table: spelled in several ways, mistyped, missing, or replaced by something else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ CLERK_PHONES = ("555-123-4567", "201 555 0100", "123-123-1234", "999-999-9998")
 _DOMAIN_SLIPS = {"gmail.com": "gmial.com", "hotmail.com": "hotmial.com", "yahoo.com": "yaho.com"}
 
 
-def mistyped(values: np.ndarray, share: float, rng: np.random.Generator, slip: Callable[..., str]) -> np.ndarray:
+def mistyped(
+    values: np.ndarray, share: float, rng: np.random.Generator, slip: Callable[..., str]
+) -> np.ndarray:
     """A share of the texts, each with one slip."""
     values = values.copy()
     for row in np.flatnonzero(rng.random(len(values)) < share).tolist():
@@ -78,7 +80,9 @@ def spelled_phone(digits: np.ndarray, national: float, rng: np.random.Generator)
 def spelled_id(number: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A number as text, as a spreadsheet makes it, or with a space."""
     form = rng.choice(3, len(number), p=[0.92, 0.05, 0.03])
-    return _varied(number.astype(str).astype(object), form, [None, lambda text: f"{text}.0", lambda t: f"{t} "])
+    return _varied(
+        number.astype(str).astype(object), form, [None, lambda text: f"{text}.0", lambda t: f"{t} "]
+    )
 
 
 def spelled_name(name: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -101,9 +105,7 @@ def known(values: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.where(where, values, None)
 
 
-def _varied(
-    values: np.ndarray, form: np.ndarray, spellings: list[Callable[[str], str] | None]
-) -> np.ndarray:
+def _varied(values: np.ndarray, form: np.ndarray, spellings: list[Callable[[str], str] | None]) -> np.ndarray:
     values = values.copy()
     for number, spelling in enumerate(spellings):
         if spelling:
