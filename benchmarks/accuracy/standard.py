@@ -1,4 +1,4 @@
-"""The standardised identifiers of all records of a data set: what all contenders but the naive one start from.
+"""The standardised identifiers of a data set's records: what all contenders but the naive one start from.
 
 The package's own rules are used, so that nobody wins or loses by how an e-mail is written or which
 placeholders are known; the contenders differ only in what they make of equal identifiers.
