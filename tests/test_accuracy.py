@@ -155,16 +155,28 @@ def test_naive_takes_the_first_column_as_written() -> None:
 
 def test_assignments_become_labels_in_the_order_of_the_truth() -> None:
     """Rows find their place whatever the order of the assignments; unidentified records are alone."""
-    data = _small([1, 2, 3], crm={"email": ["a", "b"]}, web={"email": [None]})
-    rows = {"source": ["web", "crm", "crm"], "source_key": ["0", "1", "0"], "customer_id": [None, "c1", "c1"]}
-    found = ours.labels_of(data, pa.table(rows))
-    assert found[0] == found[1] != found[2]
-    with pytest.raises(ValueError, match="2 assignments for 3 records"):
-        ours.labels_of(data, pa.table(rows).slice(1))
+    data = _small([1, 2, 3, 4], crm={"email": ["a", "b"]}, web={"email": [None, None]})
+    assignments = {
+        "source": ["web", "crm", "crm", "web"],
+        "source_key": ["0", "1", "0", "1"],
+        "customer_id": [None, "c1", "c1", None],
+    }
+    found = ours.labels_of(data, pa.table(assignments))
+    assert found[0] == found[1]
+    assert len(set(found.tolist())) == 3
+
+
+@pytest.mark.parametrize("keys", [["0", "1"], ["0", "1", "1"], ["0", "1", "2", "3"]])
+def test_each_record_must_be_assigned_once(keys: list[str]) -> None:
+    """A record that is missing, given twice or made up is an error, not a wrong figure."""
+    data = _small([1, 2, 3], crm={"email": ["a", "b", "c"]})
+    table = pa.table({"source": ["crm"] * len(keys), "source_key": keys, "customer_id": ["c"] * len(keys)})
+    with pytest.raises(ValueError, match="assignments for 3 records"):
+        ours.labels_of(data, table)
 
 
 def test_a_sweep_varies_one_setting_at_a_time() -> None:
-    """Around the defaults only that setting is given, around off all others are off; addresses are no numbers."""
+    """Around the defaults only that setting is given, around off all others are off."""
     kinds = ("customer_id", "email")
     for kind, guard, value, guards in sweep.settings(kinds, "default"):
         assert guards == {kind: {guard: value}}
@@ -183,3 +195,18 @@ def test_the_table_has_a_line_a_contender(base: Labelled) -> None:
     table = [line for line in run.markdown(lines).splitlines() if line.startswith("|")]
     assert len(table) == 5
     assert len({line.count("|") for line in table}) == 1
+
+
+def test_a_sweep_measures_each_setting_and_marks_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each setting is a line of the table, after the defaults and no guards; the best F1 stands in bold."""
+    data = _small([1, 1, 2, 2], crm={"email": ["a@x.org", "b@x.org", "c@x.org", "d@x.org"]})
+    limits = {3: data.truth}
+
+    def assigned(_: Labelled, guards: ours.Guards) -> np.ndarray:
+        return limits.get(guards.get("email", {}).get("limit"), np.arange(4))
+
+    monkeypatch.setattr(ours, "assigned", assigned)
+    lines = list(sweep.measure(data, "default"))
+    assert len(lines) == 2 + 2 * len(sweep.THRESHOLDS)
+    bold = [line for line in sweep.markdown(lines).splitlines() if "| limit |" in line and "**" in line]
+    assert [line.split("|")[4].strip() for line in bold] == ["3"]
