@@ -175,16 +175,12 @@ def test_each_record_must_be_assigned_once(keys: list[str]) -> None:
         ours.labels_of(data, table)
 
 
-def test_a_sweep_varies_one_setting_at_a_time() -> None:
-    """Around the defaults only that setting is given, around off all others are off."""
-    kinds = ("customer_id", "email")
-    for kind, guard, value, guards in sweep.settings(kinds, "default"):
-        assert guards == {kind: {guard: value}}
-    around_off = list(sweep.settings(kinds, "off"))
-    for kind, guard, value, guards in around_off:
-        off = ours.guards_off(kinds)
-        assert guards == off | {kind: off[kind] | {guard: value}}
-    assert ("email", "numbering") not in {(kind, guard) for kind, guard, *_ in around_off}
+def test_a_sweep_tries_every_threshold_of_every_type() -> None:
+    """Each guard of each type takes each of its values; addresses have no numbering."""
+    tried = list(sweep.settings(("customer_id", "email")))
+    assert [value for *where, value in tried if where == ["email", "limit"]] == list(sweep.THRESHOLDS)
+    assert ("customer_id", "numbering", "per_source") in tried
+    assert ("email", "numbering") not in {(kind, guard) for kind, guard, _ in tried}
 
 
 def test_the_table_has_a_line_a_contender(base: Labelled) -> None:
@@ -200,10 +196,10 @@ def test_the_table_has_a_line_a_contender(base: Labelled) -> None:
 def test_a_sweep_measures_each_setting_and_marks_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each setting is a line of the table, after the defaults and no guards; the best F1 stands in bold."""
     data = _small([1, 1, 2, 2], crm={"email": ["a@x.org", "b@x.org", "c@x.org", "d@x.org"]})
-    limits = {3: data.truth}
+    perfect = {"email": {"limit": 3}}
 
-    def assigned(_: Labelled, guards: ours.Guards) -> np.ndarray:
-        return limits.get(guards.get("email", {}).get("limit"), np.arange(4))
+    def assigned(_: Labelled, *, guards: bool, stated: ours.Stated) -> np.ndarray:
+        return data.truth if stated == perfect and guards else np.arange(4)
 
     monkeypatch.setattr(ours, "assigned", assigned)
     lines = list(sweep.measure(data, "default"))

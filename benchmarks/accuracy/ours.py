@@ -17,31 +17,22 @@ from benchmarks.accuracy.labelled import Labelled
 from benchmarks.accuracy.peers import alone_where_unknown
 from benchmarks.accuracy.standard import codes
 
-#: Settings of one identifier type: ``shared_after``, ``limit``, ``numbering``.
-Guards = Mapping[str, Mapping[str, Any]]
+#: Per identifier type, settings that differ: ``{"email": {"shared_after": 3, "limit": 5}}``.
+Stated = Mapping[str, Mapping[str, Any]]
 #: Types whose values mean the same in every source, so that nobody's numbering is asked about.
 ADDRESSES = ("email", "phone")
 
 
-def guards_off(kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Settings that make it plain transitive matching."""
-    return {
-        kind: {"shared_after": None, "limit": None} | ({} if kind in ADDRESSES else {"numbering": "shared"})
-        for kind in kinds
-    }
+def assigned(data: Labelled, *, guards: bool = True, stated: Stated | None = None) -> np.ndarray:
+    """The profile of each record as a label, with the guards on or off but for what is stated.
 
-
-def assigned(data: Labelled, guards: Guards | None = None) -> np.ndarray:
-    """The profile of each record as a label; None: the default settings.
-
-    Nothing is stated about the columns, except where any user would have to.
+    Nothing is said about the columns, except where any user would have to.
     """
     sources = {
         name: Source(data=table, identifiers=dict(data.identifiers[name])) if data.stated else table
         for name, table in data.sources.items()
     }
-    settings: dict[str, Any] = {"identifier_types": guards} if guards else {}
-    with unify(sources, Config(**settings)) as result:
+    with unify(sources, Config(assignments=True, guards=guards, identifier_types=stated or {})) as result:
         assignments = result.assignments.to_arrow()
     return labels_of(data, assignments)
 

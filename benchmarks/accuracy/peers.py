@@ -61,7 +61,8 @@ def splink(identifiers: pa.Table, kinds: Sequence[str]) -> np.ndarray:
         unique_id_column_name="row",
         blocking_rules_to_generate_predictions=[block_on(kind) for kind in kinds],
     )
-    linker = Linker(DuckDBAPI().register(identifiers.select(["row", *kinds])), settings)
+    records = DuckDBAPI().register(identifiers.select(["row", *kinds]))
+    linker = Linker(records, settings)
     pairs = linker.inference.deterministic_link()
     clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(pairs)
     found = clusters.as_duckdbpyrelation().select("row, cluster_id").fetchnumpy()

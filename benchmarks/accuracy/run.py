@@ -61,7 +61,7 @@ def measure(data: Labelled, contenders: Sequence[str]) -> Iterator[dict[str, Any
         "plain": lambda: plain,
         "splink": lambda: peers.splink(identifiers, data.types),
         "tuned": lambda: peers.splink(tuned_by_hand(data, identifiers), data.types),
-        "unguarded": lambda: ours.assigned(data, ours.guards_off(data.types)),
+        "unguarded": lambda: ours.assigned(data, guards=False),
         "guarded": lambda: ours.assigned(data),
         "ceiling": lambda: peers.ceiling(identifiers, data.types, data.truth),
     }

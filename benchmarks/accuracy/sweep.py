@@ -28,14 +28,12 @@ NUMBERINGS = ("auto", "shared", "per_source")
 AROUND = ("default", "off")
 
 
-def settings(kinds: Sequence[str], around: str) -> Iterator[tuple[str, str, Any, dict[str, dict[str, Any]]]]:
-    """Identifier type, guard, value, and the settings of all types with this one in them."""
+def settings(kinds: Sequence[str]) -> Iterator[tuple[str, str, Any]]:
+    """Identifier type, guard and value, one at a time."""
     for kind in kinds:
         for guard, values in _guards_of(kind).items():
             for value in values:
-                guards = ours.guards_off(tuple(kinds)) if around == "off" else {}
-                guards[kind] = {**guards.get(kind, {}), guard: value}
-                yield kind, guard, value, guards
+                yield kind, guard, value
 
 
 def _guards_of(kind: str) -> dict[str, tuple[Any, ...]]:
@@ -45,17 +43,20 @@ def _guards_of(kind: str) -> dict[str, tuple[Any, ...]]:
 
 def measure(data: Labelled, around: str) -> Iterator[dict[str, Any]]:
     """One line a setting, after those of the default settings and of none."""
-    unvaried: list[tuple[str, str, Any, dict[str, dict[str, Any]]]] = [
-        ("all", "all", "default", {}),
-        ("all", "all", "off", ours.guards_off(data.types)),
-    ]
-    for kind, guard, value, guards in [*unvaried, *settings(data.types, around)]:
-        started = time.perf_counter()
-        found = accuracy(ours.assigned(data, guards), data.truth)
-        seconds = time.perf_counter() - started
-        print(f"{data.name}, {kind}.{guard} = {value}: {seconds:.1f} s", file=sys.stderr)
-        setting = {"data": data.name, "type": kind, "guard": guard, "value": value}
-        yield setting | found.as_dict() | {"seconds": seconds}
+    for guards in (True, False):
+        yield _line(data, ("all", "all", "default" if guards else "off"), guards, {})
+    for kind, guard, value in settings(data.types):
+        yield _line(data, (kind, guard, value), around == "default", {kind: {guard: value}})
+
+
+def _line(data: Labelled, setting: tuple[str, str, Any], guards: bool, stated: ours.Stated) -> dict[str, Any]:
+    started = time.perf_counter()
+    found = accuracy(ours.assigned(data, guards=guards, stated=stated), data.truth)
+    seconds = time.perf_counter() - started
+    kind, guard, value = setting
+    print(f"{data.name}, {kind}.{guard} = {value}: {seconds:.1f} s", file=sys.stderr)
+    about = {"data": data.name, "type": kind, "guard": guard, "value": value}
+    return about | found.as_dict() | {"seconds": seconds}
 
 
 def markdown(lines: Sequence[dict[str, Any]]) -> str:
