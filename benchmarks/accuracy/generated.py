@@ -126,12 +126,11 @@ class _Base:
         guest = (account == NONE) | (self.rng.random(len(person)) < self.rates.guest_order)
         account = np.where(test != NONE, test, account)
         number = spelling.spelled_id(account + 1, self.rng)
-        first, last = self.given.names(person, when)
         email = np.where(test != NONE, self._test_email(test), self.given.email(person, when))
         columns = {
             "order_id": np.arange(len(person)) + 5_000_000,
             "customer_id": spelling.known(self.given.spoilt("id", number), ~guest | (test != NONE)),
-            "full_name": first + " " + last,
+            "full_name": self.given.full_name(person, when),
             "email": spelling.known(email, guest | (self.rng.random(len(person)) < 0.5)),
             "phone": spelling.known(self.given.phone(person, when), self.rng.random(len(person)) < 0.4),
             "amount": np.round(self.rng.gamma(2.0, 40.0, len(person)) + 1, 2),
@@ -161,14 +160,13 @@ class _Base:
         _, first, which = np.unique(contact, return_index=True, return_inverse=True)
         number = np.empty(len(first), dtype=np.int64)
         number[np.argsort(first)] = np.arange(len(first)) + 1
-        first_name, last_name = self.given.names(person, when)
         kind = self.rng.random(len(person))  # 45 % by e-mail, 35 % by phone, 20 % know both
         phone = self.given.phone(person, when)
         phone = spelling.replaced(phone, self.rates.call_centre, _CALL_CENTRE, self.rng)
         columns = {
             "ticket_id": np.arange(len(person)) + 300_000,
             "customer_id": number[which.reshape(-1)],
-            "name": first_name + " " + last_name,
+            "name": self.given.full_name(person, when),
             "email": spelling.known(self.given.email(person, when), kind < 0.65),
             "phone": spelling.known(phone, kind >= 0.45),
             "priority": self.rng.choice(np.array(["low", "normal", "high"], dtype=object), len(person)),

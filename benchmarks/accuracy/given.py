@@ -16,7 +16,7 @@ class Given:
         self.who, self.rates, self.rng = who, rates, rng
 
     def names(self, person: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First and last name as they are written at that time."""
+        """First and last name as they are written at that time, or neither."""
         who, rng = self.who, self.rng
         first = who.first[person]
         short = np.array([SHORT.get(name, name) for name in first.tolist()], dtype=object)
@@ -24,7 +24,14 @@ class Given:
         last = np.where(when < who.married[person], who.last_before[person], who.last[person])
         typos = self.rates.name_typo / 2
         first, last = (spelling.mistyped(x, typos, rng, spelling.slip_of_the_pen) for x in (first, last))
-        return spelling.spelled_name(first, rng), spelling.spelled_name(last, rng)
+        known = rng.random(len(person)) >= self.rates.missing_name
+        first, last = (spelling.known(spelling.spelled_name(name, rng), known) for name in (first, last))
+        return first, last
+
+    def full_name(self, person: np.ndarray, when: np.ndarray) -> np.ndarray:
+        """First and last name in one."""
+        names = zip(*self.names(person, when), strict=True)
+        return np.array([f"{first} {last}" if first else None for first, last in names], dtype=object)
 
     def email(self, person: np.ndarray, when: np.ndarray) -> np.ndarray:
         """The address that a person gives at that time, spelled as people spell it."""

@@ -119,18 +119,10 @@ def people(size: int, rates: Rates, rng: np.random.Generator) -> People:
     office_number = _groups(rng.random(size) < rates.office, 20, 300, rng)
 
     own, mailboxes, texts = _own_mailboxes(first, last_before, last, weds, without_own, rates, rng)
-    family_texts = [f"{name.lower()}.family" for name in last[_first_of(family_mailbox)]]
-    role_texts = [
-        f"{word}" for word in rng.choice(["info", "office", "sales", "contact"], _count(role_mailbox))
-    ]
-    address = np.concatenate(
-        [
-            _unique(texts, rng.choice(DOMAINS, len(texts), p=_DOMAIN_SHARES)),
-            _unique(family_texts, rng.choice(DOMAINS, len(family_texts), p=_DOMAIN_SHARES)),
-            np.array([f"{t}@company{k}.example" for k, t in enumerate(role_texts)], dtype=object),
-        ]
-    )
-    begin = len(texts)
+    families = [f"{name.lower()}.family" for name in last[_first_of(family_mailbox)]]
+    roles = rng.choice(["info", "office", "sales", "contact"], _count(role_mailbox)).tolist()
+    companies = [f"{word}@company{number}.example" for number, word in enumerate(roles)]
+    address = np.concatenate([_unique(texts + families, rng), np.array(companies, dtype=object)])
     numbers, switched, own_numbers = _own_numbers(size, rates, rng)
     total = own_numbers + _count(family_number) + _count(office_number)
     return People(
@@ -143,8 +135,8 @@ def people(size: int, rates: Rates, rng: np.random.Generator) -> People:
         household=household,
         mailboxes=mailboxes,
         own_mailboxes=own,
-        family_mailbox=_moved(family_mailbox, begin),
-        role_mailbox=_moved(role_mailbox, begin + len(family_texts)),
+        family_mailbox=_moved(family_mailbox, len(texts)),
+        role_mailbox=_moved(role_mailbox, len(texts) + len(families)),
         numbers=numbers,
         switched=switched,
         family_number=_moved(family_number, own_numbers),
@@ -219,8 +211,9 @@ def _own_mailboxes(
     return own, mailboxes, texts
 
 
-def _unique(texts: list[str], domains: np.ndarray) -> np.ndarray:
-    """Addresses; who comes too late gets a number, as with every provider."""
+def _unique(texts: list[str], rng: np.random.Generator) -> np.ndarray:
+    """Addresses at the usual providers; who comes too late gets a number."""
+    domains = rng.choice(DOMAINS, len(texts), p=_DOMAIN_SHARES)
     plain = pd.Series(np.array(texts, dtype=object)) + "@" + pd.Series(domains)
     again = plain.groupby(plain).cumcount().to_numpy()
     taken = set(plain)

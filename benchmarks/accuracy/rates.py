@@ -52,6 +52,7 @@ class Rates:
         clerk_junk_phone: the same for phones. Assumption.
         placeholder: values such as ``n/a`` in any identifier column. Assumption.
         missing: nulls in any identifier column, beyond those that a record has no reason to know.
+        missing_name: records whose name is not known. Assumption.
         email_typo: typed addresses with a slip. Half a per cent of 10.6 million addresses of one system had
             a known slip in the domain alone (democracyinaction.org, node 484); 8.4 % of addresses in web
             forms are invalid for any reason (TowerData, 2018).
@@ -104,6 +105,7 @@ class Rates:
 
     placeholder: float = 0.02
     missing: float = 0.03
+    missing_name: float = 0.05
     email_typo: float = 0.01
     phone_typo: float = 0.005
     name_typo: float = 0.015
