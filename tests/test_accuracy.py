@@ -202,7 +202,24 @@ def test_a_sweep_measures_each_setting_and_marks_the_best(monkeypatch: pytest.Mo
         return data.truth if stated == perfect and guards else np.arange(4)
 
     monkeypatch.setattr(ours, "assigned", assigned)
-    lines = list(sweep.measure(data, "default"))
+    lines = list(sweep.measure(data, "default", {}))
     assert len(lines) == 2 + 2 * len(sweep.THRESHOLDS)
     bold = [line for line in sweep.markdown(lines).splitlines() if "| limit |" in line and "**" in line]
     assert [line.split("|")[4].strip() for line in bold] == ["3"]
+
+
+def test_what_is_stated_holds_in_every_run_of_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The varied setting comes on top of the stated ones; only the wanted types are varied."""
+    data = _small([1, 2], crm={"email": ["a@x.org", "b@x.org"], "phone": ["1", "2"]})
+    seen = []
+
+    def assigned(_: Labelled, *, guards: bool, stated: ours.Stated) -> np.ndarray:
+        seen.append((guards, stated))
+        return np.arange(2)
+
+    monkeypatch.setattr(ours, "assigned", assigned)
+    list(sweep.measure(data, "off", {"phone": {"limit": 2}, "email": {"limit": 4}}, ["email"]))
+    assert seen[:3] == [(True, {}), (False, {}), (False, {"phone": {"limit": 2}, "email": {"limit": 4}})]
+    assert len(seen) == 3 + 2 * len(sweep.THRESHOLDS)
+    assert all(not guards and stated["phone"] == {"limit": 2} for guards, stated in seen[3:])
+    assert seen[4][1]["email"] == {"limit": 4, "shared_after": 1}

@@ -2,9 +2,10 @@
 
     python -m benchmarks.accuracy.sweep --rows 300_000 --out sweep.json     # around the default settings
     python -m benchmarks.accuracy.sweep --around off                         # each guard alone
+    python -m benchmarks.accuracy.sweep --types email phone --stated '{"phone": {"limit": 2}}'
 
-One setting of one identifier type is varied at a time; all others are the defaults, or off. The best F1 of
-each guard stands in bold.
+One setting of one identifier type is varied at a time; all others are the defaults, or off, but for what is
+stated. The best F1 of each guard stands in bold.
 """
 
 from __future__ import annotations
@@ -41,12 +42,18 @@ def _guards_of(kind: str) -> dict[str, tuple[Any, ...]]:
     return guards if kind in ours.ADDRESSES else guards | {"numbering": NUMBERINGS}
 
 
-def measure(data: Labelled, around: str) -> Iterator[dict[str, Any]]:
-    """One line a setting, after those of the default settings and of none."""
-    for guards in (True, False):
-        yield _line(data, ("all", "all", "default" if guards else "off"), guards, {})
-    for kind, guard, value in settings(data.types):
-        yield _line(data, (kind, guard, value), around == "default", {kind: {guard: value}})
+def measure(
+    data: Labelled, around: str, stated: ours.Stated, types: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """One line a setting, after those of the default settings, of none and of what is stated."""
+    yield _line(data, ("all", "all", "default"), True, {})
+    yield _line(data, ("all", "all", "off"), False, {})
+    guards = around == "default"
+    if stated:
+        yield _line(data, ("all", "all", f"{around}, but stated"), guards, stated)
+    for kind, guard, value in settings([kind for kind in data.types if not types or kind in types]):
+        varied = {kind: {**stated.get(kind, {}), guard: value}}
+        yield _line(data, (kind, guard, value), guards, {**stated, **varied})
 
 
 def _line(data: Labelled, setting: tuple[str, str, Any], guards: bool, stated: ours.Stated) -> dict[str, Any]:
@@ -94,14 +101,19 @@ def main() -> None:
     parser.add_argument(
         "--around", choices=AROUND, default="default", help="the settings of all other guards"
     )
+    parser.add_argument("--stated", type=json.loads, default={}, help="settings of all runs, as JSON")
+    parser.add_argument("--types", nargs="+", help="identifier types whose guards are varied (default: all)")
     parser.add_argument("--sets", nargs="+", help="data sets, by the beginning of their names (default: all)")
     parser.add_argument("--data", type=Path, help="folder for the data (default: the system's temporary one)")
     parser.add_argument("--out", type=Path, help="also write everything as JSON to this file")
     given = parser.parse_args()
     lines = [
-        line for data in data_sets(given.rows, given.data, given.sets) for line in measure(data, given.around)
+        line
+        for data in data_sets(given.rows, given.data, given.sets)
+        for line in measure(data, given.around, given.stated, given.types)
     ]
-    about = f"{about_this_run()} Others: {given.around}."
+    but = f", but {given.stated}" if given.stated else ""
+    about = f"{about_this_run()} Others: {given.around}{but}."
     print(f"{about}\n\n{markdown(lines)}")
     if given.out:
         given.out.write_text(json.dumps({"about": about, "lines": lines}, indent=1))
