@@ -11,7 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.standardise import parse_phones, standardised
+from airflow_provider_customer360.unify.identifier_types import identifier_type
+from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
+from airflow_provider_customer360.unify.rules import rule
+from airflow_provider_customer360.unify.standardise import RawColumn, standardise
 from benchmarks.accuracy.labelled import Labelled
 
 #: Records; nobody has as many with one value of any identifier, and most junk has more.
@@ -29,14 +32,26 @@ def standard_identifiers(data: Labelled) -> pa.Table:
                 "given", table.append_column("row_number", pa.array(np.arange(len(table)) + begin))
             )
             kinds = {name: kind for name, kind, *_ in engine.rows("DESCRIBE given")}
-            items = []
-            for kind in data.types:
-                column = data.identifiers[source].get(kind)
-                value = standardised(kind, f'"{column}"', kinds[column]) if column else "NULL::VARCHAR"
-                items.append(f'{value} AS "{kind}"')
-            engine.run(f"CREATE TABLE standard AS SELECT row_number AS row, {', '.join(items)} FROM given")
-            parse_phones(engine, [("standard", kind) for kind in data.types if kind == "phone"])
-            made = engine.reader("SELECT * FROM standard ORDER BY row", 1_000_000).read_all()
+            known = [kind for kind in data.types if kind in data.identifiers[source]]
+            columns = [
+                RawColumn(rule(identifier_type(kind)), f"raw_{j}", kinds[data.identifiers[source][kind]])
+                for j, kind in enumerate(known)
+            ]
+            raw = [f'"{data.identifiers[source][kind]}" AS raw_{j}' for j, kind in enumerate(known)]
+            engine.run(
+                "CREATE TABLE standard AS "
+                + standardise(f"SELECT {', '.join(['row_number AS row', *raw])} FROM given", columns)
+            )
+            if "phone" in known:
+                j = known.index("phone")
+                parse_phones(engine, [PhoneColumn("standard", f"id_{j}", f"blocked_{j}", "phone", None)])
+            items = [
+                f'{f"id_{known.index(kind)}" if kind in known else "NULL::VARCHAR"} AS "{kind}"'
+                for kind in data.types
+            ]
+            made = engine.reader(
+                f"SELECT row, {', '.join(items)} FROM standard ORDER BY row", 1_000_000
+            ).read_all()
             parts.append(made.add_column(1, "source", pa.array([source] * len(made), pa.string())))
             engine.drop(["standard"])
         return pa.concat_tables(parts).combine_chunks()
