@@ -16,6 +16,8 @@ NUMBERINGS = ("auto", "shared", "per_source")
 #: Over what a limit counts.
 SCOPES = ("customer", "source")
 
+#: Priority from which on values are of devices and browsers, of which a person has many over the years.
+DEVICE = 50
 #: Priority of a key of one system: a vendor's, or one that the user added.
 OWN_KEY = 20
 
@@ -72,7 +74,7 @@ _KNOWN: dict[str, dict[str, Any]] = {
     "user_id": {"priority": 10, "limit_per": "source"},
     "email": {"priority": 30, "standardise": "email", "personal": True, "shared_after": 3},
     "phone": {"priority": 40, "standardise": "phone", "personal": True, "shared_after": 3},
-    "anonymous_id": {"priority": 50, "shared_after": 3, "limit": 50},
+    "anonymous_id": {"priority": DEVICE, "shared_after": 3, "limit": 50},
     **{name: {"personal": True} for name in ("ssn", "passport_id", "passport_no", "passport_number")},
 }
 #: Settings under which equal values alone decide.

@@ -19,6 +19,7 @@ from airflow_provider_customer360.unify.identifier_types import OWN_KEY
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.outputs import numbered, taken_names
 from airflow_provider_customer360.unify.person_names import initials
+from airflow_provider_customer360.unify.person_names import kind as name_kind
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.table_kinds import names_customers
 
@@ -28,6 +29,7 @@ _RARE = 0.25
 #: How surely (as a probability of error) sources that agree on half of their values would agree on more.
 _CHANCE = 0.001
 _CONTACTS = ("email", "phone")
+_NAME = "name"
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,23 @@ def _compare(engine: Engine, plan: Plan, name: str, one: int, other: int) -> Com
     return Comparison(
         *engine.row(
             "SELECT count(DISTINCT k), count(DISTINCT k) FILTER (x.said = y.said) "
-            f"FROM ({left}) AS x JOIN ({right}) AS y USING (k, kind)",
+            f"FROM ({left}) AS x JOIN ({right}) AS y USING (k, kind, part)",
             doing=f"comparing the numberings of {name}",
         )
     )
 
 
 def _evidence(plan: Plan, index: int, name: str) -> str:
-    """What a source says of the values of a type: ``k``, ``kind`` and ``said``, all of them numbers."""
+    """What a source says of the values of a type: ``k``, ``kind`` and ``part``, and ``said``, a hash."""
     source, table = plan.sources[index], records.table(index)
     columns = list(enumerate(source.having(Role.IDENTIFIER)))
     said = [(column.output, f"k_{j}") for j, column in columns if column.output in _CONTACTS]
     if initials(source):
-        said.append(("name", "hash(initials)"))
+        said.append((_NAME, "hash(initials)"))
     return " UNION ALL ".join(
-        f"SELECT k_{j} AS k, '{kind}' AS kind, {value} AS said FROM {table} "
-        f"WHERE k_{j} IS NOT NULL AND {'initials' if kind == 'name' else value} IS NOT NULL"
+        f"SELECT k_{j} AS k, {name_kind('initials') if kind == _NAME else 0} AS part, '{kind}' AS kind, "
+        f"{value} AS said FROM {table} "
+        f"WHERE k_{j} IS NOT NULL AND {'initials' if kind == _NAME else value} IS NOT NULL"
         for j, column in columns
         if column.output == name
         for kind, value in said

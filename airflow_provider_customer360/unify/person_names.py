@@ -21,25 +21,45 @@ _FULL = {("full", "name"), ("person", "name"), *((person, "name") for person in 
 _TITLES = "'mr', 'mr.', 'mrs', 'mrs.', 'ms', 'ms.', 'miss', 'dr', 'dr.', 'prof', 'prof.', 'herr', 'frau'"
 
 
+#: Stands for the name that a source does not have.
+UNKNOWN = "_"
+
+
 def initials(source: SourcePlan) -> str | None:
-    """The SQL expression of the initials in a row of a source; None where no column holds names."""
+    """The SQL expression of the initials in a row of a source; None where no column holds names.
+
+    Of two names ``as``, of a last name alone ``_s``, of a first name alone ``a_``; see `kind`.
+    """
     first, last, full = (_column(source, wanted) for wanted in (_FIRST, _LAST, _FULL))
     if not full and not thing_of(source):
         full = _column(source, {("name",)})
     if first and last:
-        begins, ends = _lower(first), _lower(last)
-    elif full:
+        return _pair(_lower(first), _lower(last))
+    if full:
         words_of = f"string_split({_lower(full)}, ' ')"
         titled = f"{words_of}[1] IN ({_TITLES})"
         # One word alone may be a first or a last name: it speaks neither for nor against anybody.
         begins = f"CASE WHEN len({words_of}) > 1 THEN {words_of}[CASE WHEN {titled} THEN 2 ELSE 1 END] END"
-        ends = f"{words_of}[-1]"
-    else:
-        return None
-    one, other = f"left({begins}, 1)", f"left({ends}, 1)"
-    # Only letters have an upper and a lower case; scripts without them speak neither for nor against.
-    both_letters = f"upper({one}) <> {one} AND upper({other}) <> {other}"
-    return f"CASE WHEN {both_letters} THEN least({one}, {other}) || greatest({one}, {other}) END"
+        return _pair(begins, f"{words_of}[-1]")
+    if last:
+        return f"'{UNKNOWN}' || {_letter(_lower(last))}"
+    return f"{_letter(_lower(first))} || '{UNKNOWN}'" if first else None
+
+
+def kind(expression: str) -> str:
+    """The SQL expression of what initials are of; only those of one kind can be compared."""
+    return f"instr({expression}, '{UNKNOWN}')"
+
+
+def _pair(first: str, last: str) -> str:
+    one, other = _letter(first), _letter(last)
+    return f"least({one}, {other}) || greatest({one}, {other})"
+
+
+def _letter(name: str) -> str:
+    """The first letter of a name; scripts without upper and lower case speak neither for nor against."""
+    letter = f"left({name}, 1)"
+    return f"CASE WHEN upper({letter}) <> {letter} THEN {letter} END"
 
 
 def _lower(column: ColumnPlan) -> str:

@@ -1,18 +1,21 @@
 """Shared values: an e-mail, phone or device of many people is no evidence that they are one.
 
-How many people a value stands for is read from the data: the distinct values of stronger identifiers that one
-source shows beside it and, where a column holds names, the distinct initials. Names decide where they are
-known: five customer numbers of one Ana Silva are duplicates, five names behind one phone are a family.
+How many people a value stands for is read from the data: the distinct values of another type that one source
+shows beside it (devices aside, of which one person has many) and, where a column holds names, the distinct
+initials. Names decide where they are known: five customer numbers of one Ana Silva are duplicates, five names
+behind one phone are a family.
 
-Table ``shared``, one row per such value: ``node``, ``t``, ``people``, ``customers``, ``names``, ``records``.
+Table ``shared``, one row per such value: ``node``, ``t``, ``people``, ``customers`` (the values beside it),
+``names``, ``records``.
 """
 
 from __future__ import annotations
 
 from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.identifier_types import DEVICE
 from airflow_provider_customer360.unify.links import unlink
-from airflow_provider_customer360.unify.person_names import initials
+from airflow_provider_customer360.unify.person_names import initials, kind
 from airflow_provider_customer360.unify.schema import Plan, Role
 
 #: Initials alone cannot tell more people apart than this from those of one name.
@@ -41,10 +44,13 @@ def _shared(plan: Plan, guarded: dict[int, int]) -> str:
             "0::BIGINT AS names, 0::BIGINT AS records WHERE false"
         )
     types = ", ".join(map(str, guarded))
+    lasting = ", ".join(str(t) for t, one in enumerate(plan.types) if one.priority < DEVICE) or "-1"
     most = " ".join(f"WHEN {t} THEN {after}" for t, after in guarded.items())
-    beside = (
-        f"SELECT b AS node, ta, s, count(*) AS n FROM links WHERE t IN ({types}) AND ta < t "
+    beside = " UNION ALL ".join(
+        f"SELECT {node} AS node, {other}, s, count(*) AS n FROM links "
+        f"WHERE ta <> t AND {kind_of} IN ({types}) AND {other} IN ({lasting}) "
         f"GROUP BY ALL HAVING n > {min(guarded.values())}"
+        for node, kind_of, other in (("b", "t", "ta"), ("a", "ta", "t"))
     )
     named = _named(plan, guarded)
     suspects = (
@@ -55,8 +61,9 @@ def _shared(plan: Plan, guarded: dict[int, int]) -> str:
         WITH customers_beside AS (SELECT node, max(n) AS customers FROM ({beside}) GROUP BY node),
         named AS ({named}),
         suspects AS ({suspects} UNION {_on_too_many_records(guarded)}),
-        names AS (SELECT node, count(DISTINCT initials) AS names FROM named SEMI JOIN suspects USING (node)
-                  GROUP BY node),
+        names AS (SELECT node, max(n) AS names FROM (
+            SELECT node, count(DISTINCT initials) AS n FROM named SEMI JOIN suspects USING (node)
+            GROUP BY node, {kind("initials")}) GROUP BY node),
         counted AS (
             SELECT node, nodes.t AS t, coalesce(customers, 0) AS customers, coalesce(names, 0) AS names,
                    nodes.records AS records
