@@ -61,8 +61,19 @@ def detect(
     rules = stated_rules(config.survivorship)
     plans = claim_columns(plans, staged, rules)
     _check_identifiable(plans)
-    plan = name_outputs(engine, Plan(tuple(plans), _types(plans, config)))
+    types = _types(plans, config)
+    plan = name_outputs(engine, Plan(tuple(plans), types, warnings=_unused(types, config)))
     return with_attributes(engine, plan, rules, config.provenance)
+
+
+def _unused(types: Sequence[IdentifierType], config: Config) -> tuple[str, ...]:
+    known = [one.name for one in types]
+    return tuple(
+        f"identifier_types has settings for {name!r}, a type that no source has. Types of this run: "
+        f"{', '.join(known)}."
+        for name in config.identifier_types
+        if name not in known
+    )
 
 
 def _types(plans: Sequence[SourcePlan], config: Config) -> tuple[IdentifierType, ...]:

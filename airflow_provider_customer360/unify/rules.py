@@ -14,6 +14,8 @@ _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
 #: The reason of a block by our own lists.
 PLACEHOLDER = "placeholder"
 _BLANK = ("blank", "{t} = ''")
+#: Longer than any identifier, and than what databases can index.
+_TOO_LONG = ("longer than 1,000 bytes", "strlen({t}) > 1000")
 _NO_EMAIL = f"NOT regexp_matches({{value}}, '{_EMAIL}')"
 
 
@@ -68,7 +70,8 @@ def rule(one: IdentifierType) -> Rule:
         ConfigError: its ``standardise`` or ``valid`` is no expression over ``value``.
     """
     make = _RULES.get(one.standardise)
-    return make(one) if make else _stated(one)
+    made = make(one) if make else _stated(one)
+    return replace(made, blocks=(*made.blocks, _TOO_LONG))
 
 
 def stated_expressions(one: IdentifierType) -> dict[str, str]:

@@ -3,7 +3,7 @@
 How many people a value stands for is read from the data: the distinct values of another type that one source
 shows beside it (devices aside, of which one person has many) and, where a column holds names, the distinct
 initials. Names decide where they are known: five customer numbers of one Ana Silva are duplicates, five names
-behind one phone are a family.
+behind one phone are a family. Where none is known, two values beside it may be one person's.
 
 Table ``shared``, one row per such value: ``node``, ``t``, ``people``, ``customers`` (the values beside it),
 ``names``, ``records``.
@@ -20,6 +20,8 @@ from airflow_provider_customer360.unify.schema import Plan, Role
 
 #: Initials alone cannot tell more people apart than this from those of one name.
 _NAMESAKES = 10
+#: Where no name is known, a person may have as many identifiers of one type in one source.
+_OWN = 2
 #: A value that no stronger identifier and no name speaks for is nobody's own if it is on so many records ...
 _MANY_RECORDS = 1_000
 #: ... and on this share of all records of its type, where so many values of it are known.
@@ -71,7 +73,7 @@ def _shared(plan: Plan, guarded: dict[int, int]) -> str:
             LEFT JOIN names USING (node))
         SELECT node, t, people, customers, names, records FROM (
             SELECT *, CASE WHEN names = 0 AND customers = 0 THEN records
-                           WHEN names = 0 THEN customers
+                           WHEN names = 0 THEN customers - customers // {_OWN}
                            ELSE greatest(names, customers // {_NAMESAKES}) END AS people FROM counted)
         WHERE people > CASE t {most} END"""
 

@@ -14,7 +14,7 @@ from airflow_provider_customer360.unify.config import Config
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.events import count_events
 from airflow_provider_customer360.unify.mask import mask
-from airflow_provider_customer360.unify.phones import compared_by_digits
+from airflow_provider_customer360.unify.phones import compared_by_digits, notes
 from airflow_provider_customer360.unify.quoting import quoted
 from airflow_provider_customer360.unify.schema import Plan, Role
 
@@ -35,6 +35,14 @@ def summarise(engine: Engine, plan: Plan, config: Config, as_of: datetime | None
     oversized = check_size(engine, config)
     sources = _sources(engine, plan)
     unidentified = sum(one["records"] - one["identified"] for one in sources.values())
+    identifiers = _identifiers(engine, plan, customers)
+    by_digits = {name: counts.get("compared_by_digits", 0) for name, counts in identifiers.items()}
+    warnings = [
+        *plan.warnings,
+        *oversized,
+        *advice(engine, plan, sources, as_of),
+        *notes(plan.types, by_digits),
+    ]
     return {
         "as_of": as_of.isoformat() if as_of else None,
         "total_customers": customers,
@@ -45,11 +53,11 @@ def summarise(engine: Engine, plan: Plan, config: Config, as_of: datetime | None
         "merge_rate": _ratio(merged - customers, merged),
         "largest_customer": largest,
         "sources": sources,
-        "identifiers": _identifiers(engine, plan, customers),
+        "identifiers": identifiers,
         "identity_events": count_events(engine),
         "metrics": _metrics(engine, plan),
         "columns": _columns(plan),
-        "warnings": [*plan.warnings, *oversized, *advice(engine, plan, sources, as_of)],
+        "warnings": warnings,
         "sample_data": False,
         "preview": preview(engine, plan),
     }
