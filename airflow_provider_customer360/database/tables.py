@@ -28,8 +28,12 @@ class Table:
         return self.name if self.schema is None else f"{self.schema}.{self.name}"
 
 
-def parse_table(text: str) -> Table:
+def parse_table(text: str, setting: str = "target_table") -> Table:
     """Read ``name`` or ``schema.name``; a part in double quotes may hold dots and doubled quotes.
+
+    Args:
+        text: what a user wrote.
+        setting: where, for errors.
 
     Raises:
         ConfigError: the text is neither.
@@ -38,12 +42,35 @@ def parse_table(text: str) -> Table:
     parts = [_unquoted(part) for part in match.groups() if part is not None] if match else []
     if not all(parts) or not parts:
         raise ConfigError(
-            f"target_table is {text!r}; give 'name' or 'schema.name', and put a part that has a dot in "
+            f"{setting} is {text!r}; give 'name' or 'schema.name', and put a part that has a dot in "
             "double quotes, such as '\"my.table\"'."
         )
     for part in parts:
         quoted(part)  # refuses what no database accepts
     return Table(parts[0] if len(parts) == 2 else None, parts[-1])
+
+
+def side_table(target: str, suffix: str) -> str:
+    """The table that belongs to a target, in the target's schema: ``shop.customers_identities``.
+
+    Args:
+        target: as `parse_table` reads it.
+        suffix: put behind the target's name.
+
+    Returns:
+        The name as `parse_table` reads it, in double quotes only where it needs them.
+
+    Raises:
+        ConfigError: the target names no table.
+    """
+    table = parse_table(target)
+    parts = (table.schema, table.name + suffix)
+    return ".".join(_written(part) for part in parts if part is not None)
+
+
+def _written(part: str) -> str:
+    plain = part == part.strip() and not set(part) & {".", '"'}
+    return part if plain else quoted(part)
 
 
 def _unquoted(part: str) -> str:

@@ -72,5 +72,7 @@ def _tree(
     _, parents = breadth_first_order(tree, size, directed=False)
     child = np.flatnonzero((parents[:size] >= 0) & (parents[:size] != size))
     parent = parents[child]
+    if not len(child):  # SciPy would look nothing up in another form
+        return child, parent, child
     both_ways = (tree + tree.T).tocsr()
     return child, parent, both_ways[child, parent].astype(np.int64)
