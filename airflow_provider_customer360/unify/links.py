@@ -50,17 +50,18 @@ def unlink(engine: Engine, plan: Plan, types: set[int]) -> None:
 
 
 def keep_ruled(engine: Engine, plan: Plan) -> None:
-    """Let a value of a type that links nobody speak for records that have nothing else, if a rule names it."""
+    """Where a rule names a customer for a value that links nobody: its records without others are theirs."""
     if not engine.row("SELECT count(*) FROM demanded")[0]:
         return
     for index, source in enumerate(plan.sources):
         columns = source.having(Role.IDENTIFIER)
-        for j, column in enumerate(columns):
-            if not plan.type(column.output or "").links:
+        types = [plan.identifier_types.index(column.output or "") for column in columns]
+        for j, t in enumerate(types):
+            if not plan.types[t].links:
                 engine.run(
-                    f"UPDATE {records.table(index)} SET k_{j} = node FROM nodes SEMI JOIN demanded USING (node) "
-                    f"WHERE t = {plan.identifier_types.index(column.output or '')} AND v = id_{j} "
-                    f"AND {_alone(j, len(columns))}",
+                    f"UPDATE {records.table(index)} SET k_{j} = node "
+                    "FROM nodes SEMI JOIN demanded USING (node) "
+                    f"WHERE t = {t} AND v = id_{j} AND {_alone(j, len(columns))}",
                     doing="following must_link",
                 )
 
