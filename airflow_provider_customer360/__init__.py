@@ -43,4 +43,5 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_provider_customer360.operators.customer360"],
             }
         ],
+        "cli": ["airflow_provider_customer360.cli.definition.customer360_commands"],
     }

@@ -28,8 +28,12 @@ class Table:
         return self.name if self.schema is None else f"{self.schema}.{self.name}"
 
 
-def parse_table(text: str) -> Table:
+def parse_table(text: str, setting: str = "target_table") -> Table:
     """Read ``name`` or ``schema.name``; a part in double quotes may hold dots and doubled quotes.
+
+    Args:
+        text: what a user wrote.
+        setting: where, for errors.
 
     Raises:
         ConfigError: the text is neither.
@@ -38,7 +42,7 @@ def parse_table(text: str) -> Table:
     parts = [_unquoted(part) for part in match.groups() if part is not None] if match else []
     if not all(parts) or not parts:
         raise ConfigError(
-            f"target_table is {text!r}; give 'name' or 'schema.name', and put a part that has a dot in "
+            f"{setting} is {text!r}; give 'name' or 'schema.name', and put a part that has a dot in "
             "double quotes, such as '\"my.table\"'."
         )
     for part in parts:
@@ -47,15 +51,26 @@ def parse_table(text: str) -> Table:
 
 
 def side_table(target: str, suffix: str) -> str:
-    """The name of a table beside another one, in the same schema: ``sales.customers_identities``.
+    """The table that belongs to a target, in the target's schema: ``shop.customers_identities``.
+
+    Args:
+        target: as `parse_table` reads it.
+        suffix: put behind the target's name.
+
+    Returns:
+        The name as `parse_table` reads it, in double quotes only where it needs them.
 
     Raises:
-        ConfigError: the target is no table's name.
+        ConfigError: the target names no table.
     """
     table = parse_table(target)
-    beside = Table(table.schema, f"{table.name}_{suffix}")
-    plain = all(part.isidentifier() for part in (table.schema or "plain", table.name))
-    return str(beside) if plain else beside.quoted
+    parts = (table.schema, table.name + suffix)
+    return ".".join(_written(part) for part in parts if part is not None)
+
+
+def _written(part: str) -> str:
+    plain = part == part.strip() and not set(part) & {".", '"'}
+    return part if plain else quoted(part)
 
 
 def _unquoted(part: str) -> str:

@@ -34,9 +34,9 @@ class IdentityTables:
     ) -> IdentityTables:
         """The tables beside a target, as the user chose them."""
         return cls(
-            _named(target, identities, "identities"),
-            _named(target, bool(identities) if events is None else events, "identity_events"),
-            _named(target, assignments, "assignments"),
+            _named(target, identities, "_identities"),
+            _named(target, bool(identities) if events is None else events, "_identity_events"),
+            _named(target, assignments, "_assignments"),
         )
 
     @property

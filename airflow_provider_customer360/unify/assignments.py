@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.config import Source
@@ -23,8 +24,20 @@ NO_IDENTIFIER, BLOCKED, SHARED, NOT_LINKING = (
 )
 
 
+@contextmanager
+def in_order(engine: Engine) -> Iterator[None]:
+    """Within, tables get and give rows in their source's order, which costs memory."""
+    engine.run("SET preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        engine.run("SET preserve_insertion_order = false")
+
+
 def assign(engine: Engine, plan: Plan, sources: Mapping[str, Source]) -> None:
     """Make ``assignments``: ``source``, ``source_key``, ``customer_id`` and, where that is NULL, ``reason``.
+
+    The sources must have been staged `in_order`.
 
     ``source_key`` is the value of the source's key column, else the row's number from 0, as text.
 
@@ -33,15 +46,11 @@ def assign(engine: Engine, plan: Plan, sources: Mapping[str, Source]) -> None:
     """
     keys = [_key(engine, source, sources[source.name].key) for source in plan.sources]
     parts = [_assigned(plan, index, source, keys[index]) for index, source in enumerate(plan.sources)]
-    # Only then do rows come in their source's order.
-    engine.run("SET preserve_insertion_order = true")
-    try:
+    with in_order(engine):
         engine.run(
             f"CREATE OR REPLACE TABLE assignments AS {' UNION ALL '.join(parts)}",
             doing="assigning rows to customers",
         )
-    finally:
-        engine.run("SET preserve_insertion_order = false")
     (assigned,) = engine.row("SELECT count(*) FROM assignments")
     rows = sum(source.rows for source in plan.sources)
     if assigned != rows:

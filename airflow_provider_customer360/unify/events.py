@@ -20,6 +20,7 @@ from datetime import datetime
 from airflow_provider_customer360.unify.blocked import blocked_values
 from airflow_provider_customer360.unify.constrained import forbidden
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.identifier_types import NEVER_PERSONAL
 from airflow_provider_customer360.unify.manual_rules import Rules
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.rules import PLACEHOLDER
@@ -122,9 +123,10 @@ def _blocked(engine: Engine, plan: Plan) -> str:
 
 
 def _masked(plan: Plan, name: str) -> str:
-    """As `mask` does."""
-    personal = ", ".join(literal(one.name) for one in plan.types if one.personal)
-    hidden = f"hidden OR {name}_type IN ({personal or 'NULL'})"
+    """As `mask` does. What is not known of a type, since no source has it any more, is not shown."""
+    known = {one.name for one in plan.types}
+    open_types = {one.name for one in plan.types if not one.personal} | (NEVER_PERSONAL - known)
+    hidden = f"hidden OR {name}_type NOT IN ({', '.join(map(literal, sorted(open_types)))})"
     return (
         f"CASE WHEN NOT coalesce({hidden}, false) OR {name} IS NULL OR {name} = '' THEN {name} "
         f"WHEN {name}[1] <> '@' AND contains({name}, '@') "

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_customer360.unify.errors import DataError
-from airflow_provider_customer360.unify.identifier_types import identifier_type
+from airflow_provider_customer360.unify.identifier_types import NEVER_PERSONAL, identifier_type
 from airflow_provider_customer360.unify.mask import mask
+from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.stable_ids import PROFILE_ID
 
 #: Columns of identities from which a customer is explained.
 COLUMNS = (
+    "customer_id",
     "identifier_type",
     "identifier_value",
     "status",
@@ -68,11 +71,15 @@ class Explanation:
     absent: tuple[_Key, ...]
 
     def as_text(self, *, show_values: bool = False) -> str:
-        """The explanation for a person; e-mails and the like are masked unless values may be shown."""
+        """The explanation for a person.
+
+        Unless values may be shown, all are masked of which it is not known that they are no personal data:
+        what a run states of its types is not published.
+        """
         numbers = {key: number for number, key in enumerate(self.identifiers, 1)}
 
         def shown(key: _Key) -> str:
-            hidden = identifier_type(key[0]).personal and not show_values
+            hidden = key[0] not in NEVER_PERSONAL and not show_values
             return f"{key[0]} {mask(key[1]) if hidden else key[1]}"
 
         def numbered(key: _Key) -> str:
@@ -97,12 +104,27 @@ class Explanation:
         return "\n".join(lines)
 
 
+def identities_of(relation: str, customer_id: str) -> str:
+    """The query of a customer's identities with `COLUMNS`; an absorbed id gives those of whom it became.
+
+    Args:
+        relation: identities, as SQL.
+        customer_id: the id as SQL, a text or a placeholder; it stands in the query twice.
+    """
+    survivor = (
+        f"SELECT max(customer_id) FROM {relation} WHERE identifier_type = {literal(PROFILE_ID)} "
+        f"AND status = 'absorbed' AND identifier_value = {customer_id}"
+    )
+    whose = f"coalesce(({survivor}), {customer_id})"
+    return f"SELECT {', '.join(COLUMNS)} FROM {relation} WHERE customer_id = {whose}"
+
+
 def explain(customer_id: str, rows: Iterable[Mapping[str, Any]]) -> Explanation:
     """Explain a customer.
 
     Args:
-        customer_id: its id.
-        rows: the identities whose ``customer_id`` is this one, with `COLUMNS`.
+        customer_id: its id, or one that it had earlier.
+        rows: what `identities_of` gives.
 
     Raises:
         DataError: there is no such customer.
@@ -124,7 +146,7 @@ def explain(customer_id: str, rows: Iterable[Mapping[str, Any]]) -> Explanation:
     first = {key: row for key, row in linked.items() if row["linked_to_type"] is None}
     others = sorted(set(linked) - set(first), key=lambda key: (identifier_type(key[0]).strength, key[1]))
     return Explanation(
-        customer_id,
+        (mine["linked"] or mine["absent"])[0]["customer_id"],
         {key: int(linked[key]["records"] or 0) for key in (*first, *others)},
         tuple(sorted(links, key=_weakness)),
         tuple(sorted(row["identifier_value"] for row in mine["absorbed"])),

@@ -69,8 +69,8 @@ class IdentifierType:
         return self.priority, self.name
 
 
-# Thresholds are those that measured best on labelled data (benchmarks/accuracy); where figures differ by little,
-# the one that loses fewer true links: people have more e-mails and numbers than the data grants them.
+# Thresholds are those that measured best on labelled data (benchmarks/accuracy); where figures differ by
+# little, the one that loses fewer true links: people have more e-mails and numbers than that data grants them.
 _KNOWN: dict[str, dict[str, Any]] = {
     "customer_id": {"priority": 0, "limit_per": "source"},
     "user_id": {"priority": 10, "limit_per": "source"},
@@ -85,6 +85,8 @@ _KNOWN: dict[str, dict[str, Any]] = {
 #: Settings under which equal values alone decide.
 WITHOUT_GUARDS: dict[str, Any] = {"shared_after": None, "limit": None, "numbering": "shared"}
 STANDARD_TYPES = frozenset({"customer_id", "user_id", "email", "phone", "anonymous_id"})
+#: Types of which it is known, without the settings of a run, that their values may be shown.
+NEVER_PERSONAL = frozenset({"customer_id", "user_id", "anonymous_id", "profile_id"})
 _CHECKS: dict[str, tuple[Any, str]] = {
     "priority": (lambda v: _whole(v), "a whole number"),
     "standardise": (lambda v: _text(v), f"one of {', '.join(STANDARDISERS)} or an SQL expression over value"),

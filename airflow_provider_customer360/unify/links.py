@@ -49,10 +49,30 @@ def unlink(engine: Engine, plan: Plan, types: set[int]) -> None:
     )
 
 
+def keep_ruled(engine: Engine, plan: Plan) -> None:
+    """Where a rule names a customer for a value that links nobody: its records without others are theirs."""
+    if not engine.row("SELECT count(*) FROM demanded")[0]:
+        return
+    for index, source in enumerate(plan.sources):
+        columns = source.having(Role.IDENTIFIER)
+        types = [plan.identifier_types.index(column.output or "") for column in columns]
+        for j, t in enumerate(types):
+            if not plan.types[t].links:
+                engine.run(
+                    f"UPDATE {records.table(index)} SET k_{j} = node "
+                    "FROM nodes SEMI JOIN demanded USING (node) "
+                    f"WHERE t = {t} AND v = id_{j} AND {_alone(j, len(columns))}",
+                    doing="following must_link",
+                )
+
+
 def _only_ruled(j: int, columns: int) -> str:
     """Whether a record has nothing but a value that a rule gives to one customer."""
-    others = "".join(f" AND k_{other} IS NULL" for other in range(columns) if other != j)
-    return f"k_{j} IN (SELECT node FROM demanded){others}"
+    return f"k_{j} IN (SELECT node FROM demanded) AND {_alone(j, columns)}"
+
+
+def _alone(j: int, columns: int) -> str:
+    return " AND ".join(f"k_{other} IS NULL" for other in range(columns) if other != j) or "true"
 
 
 def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "") -> list[str]:

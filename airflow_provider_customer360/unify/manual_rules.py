@@ -98,7 +98,10 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
     """The rules of one table, without those whose values identify nobody."""
     if data is None:
         return []
-    columns = _columns(name, stage(engine.connection, name, data))
+    staged = stage(engine.connection, name, data)
+    columns = _columns(name, staged) if staged.columns or staged.rows else {}
+    if not staged.rows:
+        return []
     given = [f"trim({columns[wanted]}::VARCHAR) AS {wanted}" for wanted in _COLUMNS]
     engine.run(
         f"CREATE OR REPLACE TABLE {name}_pairs AS SELECT row_number() OVER () AS number, * FROM "

@@ -39,7 +39,8 @@ def initials(source: SourcePlan) -> str | None:
         words_of = f"string_split({_lower(full)}, ' ')"
         titled = f"{words_of}[1] IN ({_TITLES})"
         # One word alone may be a first or a last name: it speaks neither for nor against anybody.
-        begins = f"CASE WHEN len({words_of}) > 1 THEN {words_of}[CASE WHEN {titled} THEN 2 ELSE 1 END] END"
+        place = f"CASE WHEN {titled} THEN 2 ELSE 1 END"
+        begins = f"CASE WHEN len({words_of}) > {place} THEN {words_of}[{place}] END"
         return _pair(begins, f"{words_of}[-1]")
     if last:
         return f"'{UNKNOWN}' || {_letter(_lower(last))}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_customer360.unify import sums
 from airflow_provider_customer360.unify.aggregate import aggregate
-from airflow_provider_customer360.unify.assignments import assign
+from airflow_provider_customer360.unify.assignments import assign, in_order
 from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.derive import derive
 from airflow_provider_customer360.unify.detect import detect
@@ -88,7 +88,8 @@ def unify(
         sums.prepare(engine.connection)
         with stage_of("read", "Read sources"):
             given = _as_sources(sources)
-            staged = {name: _read(engine, i, name, source) for i, (name, source) in enumerate(given.items())}
+            with in_order(engine) if config.assignments else nullcontext():
+                staged = {name: _read(engine, i, name, one) for i, (name, one) in enumerate(given.items())}
             if not any(one.rows for one in staged.values()):
                 raise NoDataError(f"Every source is empty: {', '.join(staged)}.")
         with stage_of("detect", "Detect columns"):

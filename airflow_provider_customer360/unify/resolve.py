@@ -28,7 +28,7 @@ from airflow_provider_customer360.unify.components import label_components
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys, first_key
-from airflow_provider_customer360.unify.links import find_links
+from airflow_provider_customer360.unify.links import find_links, keep_ruled
 from airflow_provider_customer360.unify.manual_rules import Rules
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan, Role
@@ -58,12 +58,23 @@ def find_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> NodeKeys:
 
 
 def resolve(engine: Engine, plan: Plan, rules: Rules) -> None:
-    """Make ``identities`` and ``customers`` from the records and ``nodes``."""
+    """Make ``identities`` and ``customers`` from the records and ``nodes``.
+
+    Raises:
+        DataError: no identifier belongs to one customer.
+    """
     find_links(engine, plan)
     set_shared_aside(engine, plan)
+    keep_ruled(engine, plan)
     label_components(engine, plan, rules)
     _set_dropped_aside(engine, plan)
     _find_customers(engine, plan)
+    if not engine.row("SELECT count(*) FROM customers")[0]:
+        raise DataError(
+            "No record belongs to a customer: every identifier is shared by many people or of a type that "
+            f"links nobody ({', '.join(plan.identifier_types)}). State another column in identifiers, or "
+            "other settings in identifier_types."
+        )
 
 
 def _group_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanation, explain
+from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanation, explain, identities_of
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.traces import trace
 
@@ -128,8 +128,7 @@ class Unified:
         Raises:
             DataError: there is no such customer.
         """
-        whose = f"WHERE customer_id = {literal(customer_id)}"
-        query = f"SELECT {', '.join(COLUMNS)} FROM ({self.identities.query}) {whose}"
+        query = identities_of(f"({self.identities.query})", literal(customer_id))
         rows = self._engine.rows(query, doing="explaining a customer")
         return explain(customer_id, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
 
