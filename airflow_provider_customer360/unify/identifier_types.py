@@ -70,7 +70,7 @@ class IdentifierType:
 
 
 # Thresholds are those that measured best on labelled data (benchmarks/accuracy); where figures differ by
-# little, the one that loses fewer true links: people have more e-mails and numbers than that data grants them.
+# little, the one that loses fewer true links: people have more addresses and numbers than that data says.
 _KNOWN: dict[str, dict[str, Any]] = {
     "customer_id": {"priority": 0, "limit_per": "source"},
     "user_id": {"priority": 10, "limit_per": "source"},

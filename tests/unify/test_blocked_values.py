@@ -14,6 +14,7 @@ from airflow_provider_customer360.unify import Config, Source, blocks, unify
 from airflow_provider_customer360.unify.blocked import blocked_values
 from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.staging import stage
 from tests.unify.test_standardise import compared, standard
@@ -365,7 +366,7 @@ def run(
         name: stage(engine.connection, f"source_{i}", one.data) for i, (name, one) in enumerate(given.items())
     }
     plan = detect(engine, staged, given, config)
-    group_records(engine, plan)
+    group_records(engine, plan, NodeKeys())
     found = {}
     for t, source, value, reason, count in engine.rows(blocked_values(engine, plan)):
         key = (plan.types[t].name, plan.sources[source].name, value)

@@ -233,7 +233,8 @@ UNICODE_EMAILS = {
     "ann@xn--bcher-kva.example": "ann@xn--bcher-kva.example",
     "STRASSE@x.de": "strasse@x.de",
     "stra\u00dfe@x.de": "stra\u00dfe@x.de",
-    "a" * 5_000 + "@Example.com": "a" * 5_000 + "@example.com",
+    "a" * 900 + "@Example.com": "a" * 900 + "@example.com",
+    "a" * 1_000 + "@example.com": None,  # longer than any database can index
 }
 
 
