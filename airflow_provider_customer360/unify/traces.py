@@ -23,13 +23,15 @@ def trace(engine: Engine) -> None:
     """
     import pyarrow as pa
 
-    # Rules first, then stronger types, then more records; the keys settle ties.
+    # Rules first, then stronger types, then more records; the keys settle ties. Each pair is there once: of
+    # repeated entries SciPy would take the sum.
     engine.run(
         "CREATE OR REPLACE TABLE ranked_links AS SELECT a, b, sources, records, "
         "row_number() OVER (ORDER BY t, records DESC, ta, a, b) AS rank FROM ("
-        "SELECT a, b, max(t) AS t, min(ta) AS ta, list(s ORDER BY s) AS sources, "
-        "sum(records)::BIGINT AS records FROM links GROUP BY a, b "
-        "UNION ALL SELECT a, b, -1, -1, [], 0 FROM demanded_links)",
+        "SELECT least(a, b) AS a, greatest(a, b) AS b, max(t) AS t, min(ta) AS ta, "
+        "list(s ORDER BY s) AS sources, sum(records)::BIGINT AS records FROM links GROUP BY 1, 2 "
+        "UNION ALL SELECT a, b, -1, -1, [], 0 FROM demanded_links) "
+        "QUALIFY row_number() OVER (PARTITION BY a, b ORDER BY t) = 1",
         doing="ranking links",
     )
     (size,) = engine.row("SELECT count(*) FROM identities")
@@ -72,5 +74,7 @@ def _tree(
     _, parents = breadth_first_order(tree, size, directed=False)
     child = np.flatnonzero((parents[:size] >= 0) & (parents[:size] != size))
     parent = parents[child]
+    if not len(child):  # of no elements at all, SciPy would give a sparse array
+        return child, parent, child
     both_ways = (tree + tree.T).tocsr()
     return child, parent, both_ways[child, parent].astype(np.int64)
