@@ -112,7 +112,7 @@ def _links_of(engine: Engine, labels: np.ndarray, suspects: np.ndarray) -> list[
         for a, b in engine.rows(
             "SELECT x.number, y.number FROM links JOIN suspects x ON x.node = a "
             "JOIN suspects y ON y.node = b GROUP BY x.number, y.number, a, b "
-            "ORDER BY min(links.t), sum(records) DESC, count(*) DESC, min(ta), a, b",
+            "ORDER BY min(links.t), sum(records) DESC, count(DISTINCT s) DESC, min(ta), a, b",
             doing="ranking links",
         )
     ]

@@ -85,7 +85,8 @@ def join(
 
 
 def _exceeded(one: Counter[Counted], other: Counter[Counted], limits: Mapping[Counted, int]) -> int | None:
-    """The type whose limit the two groups together exceed."""
+    """The type whose limit the two groups together exceed; not what one of them has alone, by a rule."""
     fewer, more = (one, other) if len(one) <= len(other) else (other, one)
-    over = [kind for kind, n in fewer.items() if kind in limits and n + more[kind] > limits[kind]]
+    both = [kind for kind in fewer if kind in limits and kind in more]
+    over = [kind for kind in both if fewer[kind] + more[kind] > limits[kind]]
     return min(t for t, _ in over) if over else None

@@ -33,13 +33,17 @@ def unlink(engine: Engine, plan: Plan, types: set[int]) -> None:
     """
     for index, source in enumerate(plan.sources):
         columns = source.having(Role.IDENTIFIER)
-        hit = [j for j, one in enumerate(columns) if plan.identifier_types.index(one.output or "") in types]
+        hit = [
+            j
+            for j in by_strength(plan, source)
+            if plan.identifier_types.index(columns[j].output or "") in types
+        ]
         for j in hit:
-            engine.run(
-                f"UPDATE {records.table(index)} SET k_{j} = NULL WHERE k_{j} IN (SELECT node FROM shared) "
-                f"AND NOT ({_only_ruled(j, len(columns))})",
-                doing="setting shared values aside",
-            )
+            _set_aside(engine, index, j, f"k_{j} NOT IN (SELECT node FROM demanded)")
+        # What a rule gives to one customer stays on records that have nothing else, the strongest of several.
+        for j in reversed(hit):
+            others = [f"k_{other} IS NOT NULL" for other in range(len(columns)) if other != j]
+            _set_aside(engine, index, j, " OR ".join(others) or "false")
         if hit:
             for star in _stars(plan, index, source, f"WHERE {_lost_its_first(plan, source)}"):
                 engine.run(f"INSERT INTO links {star}", doing="linking around shared values")
@@ -66,13 +70,17 @@ def keep_ruled(engine: Engine, plan: Plan) -> None:
                 )
 
 
-def _only_ruled(j: int, columns: int) -> str:
-    """Whether a record has nothing but a value that a rule gives to one customer."""
-    return f"k_{j} IN (SELECT node FROM demanded) AND {_alone(j, columns)}"
-
-
 def _alone(j: int, columns: int) -> str:
     return " AND ".join(f"k_{other} IS NULL" for other in range(columns) if other != j) or "true"
+
+
+def _set_aside(engine: Engine, index: int, j: int, condition: str) -> None:
+    """Take shared values out of one column of a source's records."""
+    engine.run(
+        f"UPDATE {records.table(index)} SET k_{j} = NULL "
+        f"WHERE k_{j} IN (SELECT node FROM shared) AND ({condition})",
+        doing="setting shared values aside",
+    )
 
 
 def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "") -> list[str]:
@@ -84,8 +92,13 @@ def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "") -> list[
         type_of = " ".join(
             f"WHEN {key} IS NOT NULL THEN {t}" for key, t in zip(stronger, types, strict=False)
         )
+        # A value that stands in two columns of one record (billing and contact e-mail) counts once.
+        again = [key for key, t in zip(stronger, types, strict=False) if t == types[place]]
+        other = f"k_{order[place]}"
+        if again:
+            other = f"CASE WHEN {other} IN ({', '.join(again)}) THEN NULL ELSE {other} END"
         stars.append(
-            f"SELECT coalesce({', '.join(stronger)}, NULL) AS a, k_{order[place]} AS b, "
+            f"SELECT coalesce({', '.join(stronger)}, NULL) AS a, {other} AS b, "
             f"(CASE {type_of} END)::SMALLINT AS ta, {types[place]}::SMALLINT AS t, records "
             f"FROM {records.table(index)} {where}"
         )

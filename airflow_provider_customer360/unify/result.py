@@ -102,12 +102,12 @@ class Unified:
         ``identifier_type``, ``identifier_value``; ``customer_id``, null for a shared value; ``status``, see
         `stable_ids`; ``first_seen``, ``last_seen``, ``records``, ``data_sources``; and of a linked one
         that is not its customer's first, by what it came to it: ``linked_to_type``, ``linked_to_value``,
-        ``linked_in`` (the sources, or ``must_link``) and ``linked_records``.
+        ``linked_in`` (the sources by name, or ``must_link``) and ``linked_records``.
         """
         trace(self._engine)
         seen_in = ", ".join(
             f"CASE WHEN list_contains(traces.sources, {s}) THEN {literal(name)} END"
-            for s, name in enumerate(self._sources)
+            for s, name in sorted(enumerate(self._sources), key=lambda source: source[1])
         )
         return Frame(
             self._engine,

@@ -23,12 +23,15 @@ def trace(engine: Engine) -> None:
     """
     import pyarrow as pa
 
-    # Rules first, then stronger types, then more records; the keys settle ties.
+    # Rules first, then stronger types, then more records; the keys settle ties. Each pair is there once: of
+    # repeated entries SciPy would take the sum.
     engine.run(
         "CREATE OR REPLACE TABLE ranked_links AS SELECT a, b, sources, records, "
         "row_number() OVER (ORDER BY t, records DESC, ta, a, b) AS rank FROM ("
         "SELECT a, b, max(t) AS t, min(ta) AS ta, list(s ORDER BY s) AS sources, "
-        "sum(records)::BIGINT AS records FROM links GROUP BY a, b "
+        "sum(records)::BIGINT AS records "
+        "FROM (SELECT least(a, b) AS a, greatest(a, b) AS b, t, ta, s, records FROM links) "
+        "ANTI JOIN demanded_links USING (a, b) GROUP BY a, b "
         "UNION ALL SELECT a, b, -1, -1, [], 0 FROM demanded_links)",
         doing="ranking links",
     )
