@@ -23,6 +23,10 @@ Pair = tuple[Identifier, Identifier]
 Counted = tuple[str, str | None]
 
 
+#: Priority from which on a value is of a device, of which a person has many.
+DEVICES = 50
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """An identifier type: its priority, and settings as a run takes them."""
@@ -122,17 +126,18 @@ class Oracle:
         beside: dict[tuple[Identifier, str, str], set[Identifier]] = defaultdict(set)
         names: dict[Identifier, set[str]] = defaultdict(set)
         for row in self.rows:
+            for other in row.linking[1:]:
+                for one, another in ((row.linking[0], other), (other, row.linking[0])):
+                    if one[0] != another[0] and self.kinds[another[0]].priority < DEVICES:
+                        beside[one, row.source, another[0]].add(another)
             for one in row.linking:
-                first = row.linking[0]
-                if self._strength(first) < self._strength(one):
-                    beside[one, row.source, first[0]].add(first)
                 if row.initials:
                     names[one].add(row.initials)
         found = set()
         for one in self.seen_in:
             most = self.kinds[one[0]].shared_after
             customers = max((len(held) for (other, _, _), held in beside.items() if other == one), default=0)
-            people = max(len(names[one]), customers // 10) if names[one] else customers
+            people = max(len(names[one]), customers // 10) if names[one] else (customers + 1) // 2
             if most is not None and self.kinds[one[0]].links and people > most:
                 found.add(SharedValue(one, len(names[one]) if len(names[one]) > 1 else customers))
         return found
