@@ -96,6 +96,7 @@ def _shared() -> str:
 def _dropped(plan: Plan, rules: Rules) -> str:
     reasons = [
         f"WHEN {t} THEN {literal(f'one customer would have more than {one.limit} values of {one.name}')}"
+        + (" || ' in one source'" if one.limit_per == "source" else "")
         for t, one in enumerate(plan.types)
     ]
     reasons += [

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.errors import ConfigError, SourceError
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.mask import mask
 from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
@@ -82,10 +82,14 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
     demanded = [(a, b) for (one, a), (two, b) in pairwise(members) if one == two]
     _register(engine, "demanded", node=[key for _, key in members], part=[part for part, _ in members])
     _register(engine, "demanded_links", a=[a for a, _ in demanded], b=[b for _, b in demanded])
-    forbidden = [pair for pair in apart if set(pair.keys) <= present]
-    return Rules(
-        tuple(demanded), tuple(pair.keys for pair in forbidden), tuple(pair.reason for pair in forbidden)
-    )
+    # Of several reasons for one pair the first by text is told, whatever the order of the rules.
+    forbidden = {
+        (min(pair.keys), max(pair.keys)): pair.reason
+        for pair in sorted(apart, key=lambda pair: pair.reason or "", reverse=True)
+        if set(pair.keys) <= present
+    }
+    apart_now = tuple(sorted(forbidden))
+    return Rules(tuple(demanded), apart_now, tuple(forbidden[keys] for keys in apart_now))
 
 
 def _register(engine: Engine, name: str, **columns: Sequence[int]) -> None:
@@ -98,7 +102,10 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
     """The rules of one table, without those whose values identify nobody."""
     if data is None:
         return []
-    staged = stage(engine.connection, name, data)
+    try:
+        staged = stage(engine.connection, name, data)
+    except SourceError as error:
+        raise SourceError(f"{name}: {error}") from None
     columns = _columns(name, staged) if staged.columns or staged.rows else {}
     if not staged.rows:
         return []

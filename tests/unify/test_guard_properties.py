@@ -336,12 +336,12 @@ def test_of_shared_values_that_rules_give_to_customers_the_strongest_decides(
     """
     shared = {"email": "ann@shop.io", "phone": "+14155550101"}
     held = {name: shared[name] for name in columns}
-    rows = [held, *({**held, "customer_id": one} for one in ("c1", "c2"))]
+    rows = [held, *({**held, "customer_id": one} for one in ("c1", "c2", "c3"))]
     rules = tuple(
         ((name, shared[name]), ("customer_id", one)) for name, one in (("email", "c1"), ("phone", "c2"))
     )
     owners = check(simple_case(rows, rules, email={"shared_after": 1}, phone={"shared_after": 1}))
-    assert owners == {"0": "c1", "1": "c1", "2": "c2"}
+    assert owners == {"0": "c1", "1": "c1", "2": "c2", "3": "c3"}
 
 
 def test_a_rule_that_says_what_records_show_is_explained_once() -> None:
