@@ -191,6 +191,9 @@ def _choose_event_time(columns: Sequence[ColumnPlan], sample: Sample, stated: St
         if is_number and sample.holds_times(column):
             why = f"another time of the record; {best.name!r} is its event time" if best else "a time"
             chosen.append(replace(column, role=Role.IGNORED, reason=why))
+        elif not sample.has_values(column):
+            # In a night in which its source is empty, an event time must not become an attribute.
+            chosen.append(replace(column, role=Role.IGNORED, reason=f"{column.reason}, but without a value"))
         else:
             why = f"{column.reason}, but not better than {best.name!r}" if best else column.reason
             if not sample.holds_times(column):

@@ -116,6 +116,8 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
         doing=f"reading {name}",
     )
     types, rules = _types(engine, plan, name), rules_of(engine, plan.types)
+    if not types:  # a table that waits for its first rule
+        return []
     sides = []
     for identifier_type, written in types.items():
         table = f"{name}_{plan.identifier_types.index(identifier_type)}"

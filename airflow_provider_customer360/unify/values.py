@@ -78,6 +78,11 @@ class Sample:
             return Finding(None, "most of its values are not written like keys")
         return Finding(proposed, "its values are written like keys")
 
+    def has_values(self, column: ColumnPlan) -> bool:
+        """Whether any value is there, placeholders left out."""
+        values, _ = self._times(column)
+        return bool(values)
+
     def may_hold_times(self, column: ColumnPlan) -> bool:
         """Whether a column that the user states as event time has a single time, or no value at all."""
         values, times = self._times(column)

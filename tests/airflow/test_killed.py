@@ -48,6 +48,7 @@ for path in sys.stdin:
         task_id="unify", asset_name="killed", target_conn_id="pg", sources={"orders": {"path": path.strip()}}
     )
     context = {
+        "run_id": "killed",
         "dag_run": SimpleNamespace(run_after=pendulum.datetime(2026, 1, 31)),
         "outlet_events": {task.outlets[0]: SimpleNamespace(extra={})},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.unify import ConfigError, Source, unify
@@ -165,3 +166,15 @@ def test_ids_with_dots_are_keys() -> None:
 def test_warnings(sources: dict[str, Any], said: str) -> None:
     """What looks like damage is said, with what to do."""
     assert said in warnings(sources)
+
+
+def test_an_event_time_without_values_is_no_attribute() -> None:
+    """In a night in which its source is empty, its type known or not, the profiles get no column of it."""
+    crm = pd.DataFrame({"email": ["a@x.com"], "full_name": ["Ann Lee"]})
+    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us"), pa.string(), pa.int64()):
+        schema = pa.schema({"email": pa.string(), "opened_at": kind})
+        sources = {"crm": crm, "support": schema.empty_table()}
+        found = column(sources, "support", "opened_at")
+        assert (found["role"], found["output"]) == ("ignored", None)
+        assert "without a value" in found["reason"]
+        assert "no source has an event time" in warnings(sources).lower()
