@@ -1,4 +1,4 @@
-"""What holds whatever the data and the rules are: random small worlds, crowded so that every guard is needed."""
+"""What holds whatever data and rules are: random small worlds, crowded so that every guard is needed."""
 
 from __future__ import annotations
 
@@ -71,11 +71,9 @@ def test_a_random_world(seed: int) -> None:
     sources, rules, config = world(random.Random(seed))
     try:
         result = run(sources, config, **rules)
-    except ConfigError as error:
-        assert "must_not_link separates" in str(error)
-        return
-    except DataError as error:
-        assert "identifier" in str(error)
+    except (ConfigError, DataError) as error:
+        refused = str(error)
+        assert "must_not_link separates" in refused or "identifier" in refused  # noqa: PT017 # both may be
         return
     with result:
         identities = rows(result.identities)

@@ -32,15 +32,15 @@ def test_the_phone_of_a_call_centre_joins_nobody() -> None:
     assert event["reason"] == "beside 30 other identifiers of one source"
 
 
-@pytest.mark.parametrize(("count", "expected"), [(3, 1), (4, 4)])
-def test_a_family_may_share_a_phone(count: int, expected: int) -> None:
-    """Up to three customers behind one phone or e-mail are taken for one, and more than three for many."""
+@pytest.mark.parametrize(("count", "expected"), [(2, 1), (3, 3)])
+def test_one_person_may_have_two_numbers(count: int, expected: int) -> None:
+    """Without names, two customer numbers behind one phone are taken for one person, three for several."""
     assert len(joined({"desk": desk(count)})) == expected
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
-    [({"shared_after": 4}, 1), ({"shared_after": None}, 1), ({"shared_after": 1}, 4), ({}, 4)],
+    [({"shared_after": 2}, 1), ({"shared_after": None}, 1), ({"shared_after": 1}, 4), ({}, 4)],
 )
 def test_how_many_are_too_many_can_be_stated(settings: dict[str, Any], expected: int) -> None:
     """By type; None is never."""
@@ -55,9 +55,9 @@ def test_without_guards_equal_values_alone_decide() -> None:
 
 
 def test_customers_of_several_sources_are_not_added_up() -> None:
-    """Three numbers of one person in each of three systems are no nine people: systems are counted alone."""
+    """Two numbers of one person in each of three systems are no three people: systems are counted alone."""
     sources = {
-        name: pd.DataFrame({f"{name}_id": [f"{name}{i}" for i in range(3)], "phone": PHONE})
+        name: pd.DataFrame({f"{name}_id": [f"{name}{i}" for i in range(2)], "phone": PHONE})
         for name in ("lead", "member", "visitor")
     }
     assert len(joined(sources)) == 1
@@ -106,7 +106,7 @@ def test_different_names_behind_one_phone_are_many_people(columns: dict[str, lis
 def test_names_that_cannot_be_compared_say_nothing(names: list[str | None]) -> None:
     """Then the number of customers decides as if there were no names."""
     assert len(joined({"desk": desk(5, full_name=names)})) == 5
-    assert len(joined({"desk": desk(3, full_name=names[:3])})) == 1
+    assert len(joined({"desk": desk(2, full_name=names[:2])})) == 1
 
 
 def test_many_namesakes_are_not_told_apart_by_initials_alone() -> None:
@@ -199,7 +199,7 @@ def test_one_text_in_two_types_is_two_identifiers() -> None:
 
 def test_hostile_names_are_names() -> None:
     """Of sources, columns and types; and values are values, which events mask if they are personal."""
-    emails = ["o'neil@x.example", "ana@x.example"]
+    emails = ["o'neil@x.example", "ana@x.example", "bob@x.example"]
     frame = pd.DataFrame({HOSTILE: "a' or 1=1; --", "email": [*emails, None]})
     config = Config(
         identifiers={HOSTILE: HOSTILE, "email": "email"},
@@ -231,5 +231,5 @@ def test_the_documented_defaults() -> None:
     """E-mails, phones and devices can be shared; keys of one system cannot."""
     types = Config()
     after = {name: types.type_of(name).shared_after for name in ("email", "phone", "anonymous_id", "crm_id")}
-    assert after == {"email": 3, "phone": 3, "anonymous_id": 3, "crm_id": None}
+    assert after == {"email": 2, "phone": 1, "anonymous_id": 2, "crm_id": None}
     assert IdentifierType(name="x").shared_after is None
