@@ -54,7 +54,9 @@ def kind(expression: str) -> str:
 
 def _pair(first: str, last: str) -> str:
     one, other = _letter(first), _letter(last)
-    return f"least({one}, {other}) || greatest({one}, {other})"
+    # least() and greatest() pass over NULL.
+    both = f"{one} IS NOT NULL AND {other} IS NOT NULL"
+    return f"CASE WHEN {both} THEN least({one}, {other}) || greatest({one}, {other}) END"
 
 
 def _letter(name: str) -> str:
