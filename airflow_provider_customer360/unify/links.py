@@ -59,8 +59,8 @@ def keep_ruled(engine: Engine, plan: Plan) -> None:
         return
     for index, source in enumerate(plan.sources):
         columns = source.having(Role.IDENTIFIER)
-        types = [plan.identifier_types.index(column.output or "") for column in columns]
-        for j, t in enumerate(types):
+        for j in by_strength(plan, source):  # of several, the strongest decides
+            t = plan.identifier_types.index(columns[j].output or "")
             if not plan.types[t].links:
                 engine.run(
                     f"UPDATE {records.table(index)} SET k_{j} = node "
