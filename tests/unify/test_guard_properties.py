@@ -55,7 +55,8 @@ def world(chance: random.Random) -> tuple[dict[str, pd.DataFrame], dict[str, pd.
                 (chance.choice(present), chance.choice(present)) for _ in range(chance.randint(0, 4))
             )
         ]
-        rules[name] = pd.DataFrame(pairs, columns=COLUMNS)
+        different = [pair for pair in pairs if pair[:2] != pair[2:]]
+        rules[name] = pd.DataFrame(different, columns=COLUMNS)
     stated = {
         kind: {"limit": chance.choice([1, 2, 5]), "limit_per": chance.choice(["customer", "source"])}
         | {"links": chance.random() < 0.9, "numbering": chance.choice(["shared", "auto"])}
