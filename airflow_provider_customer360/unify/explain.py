@@ -163,8 +163,9 @@ def _other(row: Mapping[str, Any]) -> _Key:
 
 
 def _weakness(link: Link) -> tuple[Any, ...]:
-    weaker = max(identifier_type(key[0]).strength for key in (link.identifier, link.other))
-    return link.seen_in == RULE, -weaker[0], link.records, link.identifier, link.other
+    # As links are ranked: by the weaker end, the records, the stronger end.
+    stronger, weaker = sorted(identifier_type(key[0]).priority for key in (link.identifier, link.other))
+    return link.seen_in == RULE, -weaker, link.records, -stronger, link.identifier, link.other
 
 
 def _hanging(linked: Mapping[_Key, Mapping[str, Any]]) -> Mapping[_Key, int]:

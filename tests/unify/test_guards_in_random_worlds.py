@@ -1,4 +1,4 @@
-"""What holds whatever data and rules are: random small worlds, crowded so that every guard is needed."""
+"""What holds whatever the data and the rules are: small random worlds, so crowded that guards are needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from airflow_provider_customer360.unify import Config, ConfigError, DataError, Unified
+from airflow_provider_customer360.unify import Config, Unified
 from tests.unify.outcomes import conserved, rows, run
 
 COLUMNS = ["identifier_type", "identifier_value", "other_identifier_type", "other_identifier_value"]
@@ -55,7 +55,8 @@ def world(chance: random.Random) -> tuple[dict[str, pd.DataFrame], dict[str, pd.
                 (chance.choice(present), chance.choice(present)) for _ in range(chance.randint(0, 4))
             )
         ]
-        rules[name] = pd.DataFrame(pairs, columns=COLUMNS)
+        different = [pair for pair in pairs if pair[:2] != pair[2:]]
+        rules[name] = pd.DataFrame(different, columns=COLUMNS)
     stated = {
         kind: {"limit": chance.choice([1, 2, 5]), "limit_per": chance.choice(["customer", "source"])}
         | {"links": chance.random() < 0.9, "numbering": chance.choice(["shared", "auto"])}
@@ -65,17 +66,11 @@ def world(chance: random.Random) -> tuple[dict[str, pd.DataFrame], dict[str, pd.
     return sources, rules, Config(identifiers=present, identifier_types=stated, assignments=True)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_a_random_world(seed: int) -> None:
     """No record is lost, rules and limits hold, and each customer is held together by what is told of it."""
     sources, rules, config = world(random.Random(seed))
-    try:
-        result = run(sources, config, **rules)
-    except (ConfigError, DataError) as error:
-        refused = str(error)
-        assert "must_not_link separates" in refused or "identifier" in refused  # both may be
-        return
-    with result:
+    with run(sources, config, **rules) as result:
         identities = rows(result.identities)
         assert conserved(result)
         check_assignments(result, sources)

@@ -241,9 +241,12 @@ def test_a_run_over_its_own_identities_changes_nothing(form: Any) -> None:
             "created_at": [datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), None, None],
         }
     )
-    previous, _ = history()
+    gone = {"customer_id": ["c9"], "created_at": [datetime(2025, 7, 8, 9, 10, 11, tzinfo=UTC)]}
+    with run({"crm": pd.concat([crm, pd.DataFrame(gone)])}) as first:
+        previous = first.identities.to_arrow()
     with run({"crm": crm}, previous=previous) as result:
         once = result.identities.to_arrow()
+    assert {row["first_seen"] for row in once.to_pylist()} >= {None, *gone["created_at"]}
     with run({"crm": crm}, previous=form(once)) as result:
         assert rows(result.identities) == once.to_pylist()
         assert [row for row in rows(result.events) if row["kind"] not in LASTING] == []

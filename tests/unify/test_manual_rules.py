@@ -169,6 +169,8 @@ def test_the_order_of_rules_changes_nothing() -> None:
         with run({"crm": CRM}, must_not_link=apart.sample(frac=1, random_state=seed)) as result:
             outcomes.append((rows(result.identities), rows(result.events)))
     assert all(outcome == outcomes[0] for outcome in outcomes)
+    reasons = {row["reason"] for row in outcomes[0][1] if row["kind"] == "link_dropped"}
+    assert reasons == {"must_not_link: a", "must_not_link: c"}
 
 
 def test_must_link_wins_over_what_the_data_says_against_must_not_link() -> None:

@@ -109,6 +109,14 @@ def test_names_that_cannot_be_compared_say_nothing(names: list[str | None]) -> N
     assert len(joined({"desk": desk(2, full_name=names[:2])})) == 1
 
 
+def test_a_title_and_one_word_are_no_name() -> None:
+    """It may be anybody's of the family: one customer whom four such names call by one phone stays one."""
+    names = ["Dr. Silva", "Mr. Weber", "Ms. Xu", "Mrs. Young"]
+    assert joined({"crm": desk(4, full_name=names).assign(customer_id="c1")}) == {
+        frozenset({"customer_id=c1", f"phone={PHONE}"})
+    }
+
+
 def test_many_namesakes_are_not_told_apart_by_initials_alone() -> None:
     """Forty customers of one name and one phone are more than one person's duplicates can be."""
     assert len(joined({"desk": desk(40, full_name="Ana Silva")})) == 40
