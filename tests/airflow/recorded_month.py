@@ -195,7 +195,7 @@ class Recorder:
             sources_before=self._read,
             rules=list(self._rules),
             rules_before=self._obeyed,
-            sums={name: self._sums(name, source) for name, source in METRICS.items()},
+            sums={name: self._sums(name, source, assigned) for name, source in METRICS.items()},
             summary=ran.returned["unify"],
             assigned=assigned,
         )
@@ -244,13 +244,13 @@ class Recorder:
         assert len(table) == len(rows), f"{name} has a key twice"
         return table
 
-    def _sums(self, metric: str, source: str) -> tuple[Any, Any, dict[str, Any]]:
+    def _sums(self, metric: str, source: str, assigned: bool) -> tuple[Any, Any, dict[str, Any]]:
         def total(table: str) -> Any:
             row = self._connection.execute(f"select coalesce(sum({metric}), 0) as it from {table}").fetchone()
             return row and row["it"]
 
         by_customer: dict[str, Any] = {}
-        if self._table("people_assignments", KEYS["people_assignments"]):
+        if assigned:
             by_customer = {
                 row["customer_id"]: row["it"]
                 for row in self._connection.execute(
