@@ -278,6 +278,7 @@ class Customer360Operator(BaseOperator):
             as_of=self._reference_time(context),
             previous=tables.previous(hook) if tables.identities and known.rows[0] else None,
             run_id=context["run_id"],
+            earlier_events=(known.rows[1] or 0) if tables.events else 0,
             wrap_stage=self._folded,
             **rules,
         ) as unified:

@@ -42,14 +42,20 @@ _COLUMNS = (
 )
 
 
-def view_events(engine: Engine, plan: Plan, rules: Rules, run_id: str, as_of: datetime | None) -> None:
-    """Make ``identity_events``; nothing is computed before it is read."""
+def view_events(
+    engine: Engine, plan: Plan, rules: Rules, run_id: str, as_of: datetime | None, earlier: int
+) -> None:
+    """Make ``identity_events``; nothing is computed before it is read.
+
+    Args:
+        earlier: how many events were on record before: of two runs of one ``run_id`` both may change ids.
+    """
     parts = [_of_ids(), _shared(), _dropped(plan, rules), _blocked(engine, plan)]
     lasting = f"kind IN ({', '.join(map(literal, _LASTING))})"
     # The counts behind a reason change from day to day, the decision does not.
     told = (
-        f"CASE WHEN {lasting} THEN '' ELSE concat_ws(chr(31), {literal(run_id)}, coalesce(customer_id, ''), "
-        "coalesce(other_customer_id, ''), reason) END"
+        f"CASE WHEN {lasting} THEN '' ELSE concat_ws(chr(31), {literal(f'{run_id} {earlier}')}, "
+        "coalesce(customer_id, ''), coalesce(other_customer_id, ''), reason) END"
     )
     what = ", ".join(
         f"coalesce({name}, '')"

@@ -46,6 +46,7 @@ def unify(
     must_not_link: Any = None,
     previous: Any = None,
     run_id: str | None = None,
+    earlier_events: int = 0,
     wrap_stage: StageWrapper = lambda _: nullcontext(),
 ) -> Unified:
     """Join every record of one person across sources into one profile.
@@ -62,6 +63,7 @@ def unify(
         previous: the identities that the run before gave (`Unified.identities`), in any form that a source
             may have: customers keep the ids that they have there. None: ids follow from the data alone.
         run_id: what the events of this run are filed under. None: the reference time.
+        earlier_events: how many events are on record; tells apart what runs of one ``run_id`` decide.
         wrap_stage: called with a stage's title, gives a context manager around its work.
 
     Returns:
@@ -109,7 +111,7 @@ def unify(
             if config.assignments:
                 assign(engine, plan, given)
             derive(engine, config.derived, reference)
-            view_events(engine, plan, rules, run_id or str(reference), reference)
+            view_events(engine, plan, rules, run_id or str(reference), reference, earlier_events)
             summary = summarise(engine, plan, config, reference)
             log.info("%s profiles", f"{summary['total_customers']:,}")
     except BaseException:
