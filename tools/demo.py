@@ -124,6 +124,8 @@ def main() -> None:
     print(f"Table    {summary['target_table']} in {summary['target']}")
     print(f"DAG      {ROOT / 'example_dags' / DAG_ID}.py")
     print(f"Log      {LOG}")
+    airflow = Path(sys.executable).with_name("airflow")
+    print(f"Explain  AIRFLOW_HOME={HOME} {airflow} customer360 explain C-1002 -t {summary['target_table']}")
 
 
 if __name__ == "__main__":

@@ -369,6 +369,8 @@ class Customer360Operator(BaseOperator):
             100 * summary["merge_rate"],
             f"{summary['rows_written']:,} rows in {summary['target_table']} ({summary['target']})",
         )
+        events = [f"{count:,} {kind}" for kind, count in summary["identity_events"].items() if count]
+        self.log.info("Identity events: %s", ", ".join(events) or "none")
         for warning in summary["warnings"]:
             self.log.warning("%s", warning)
         self.log.info("Preview, masked:")

@@ -66,9 +66,9 @@ def _about_guards(engine: Engine, plan: Plan) -> list[str]:
     ):
         one = plan.types[t]
         warnings.append(
-            f"{one.name}: {values:,} values are shared by more than {one.shared_after} people (up to "
-            f"{people:,}) and link nobody; they are on {count:,} records. "
-            f'identifier_types={{"{one.name}": {{"shared_after": …}}}} sets how many are too many.'
+            f"Values of {one.name} that several people share link nobody: {values:,}, of up to {people:,} "
+            f"people, on {count:,} records. More than {one.shared_after} people are too many; "
+            f'identifier_types={{"{one.name}": {{"shared_after": …}}}} changes that.'
         )
     for exceeded, links in engine.rows(
         "SELECT exceeded, count(*) FROM dropped_links WHERE exceeded >= 0 GROUP BY exceeded ORDER BY exceeded"

@@ -111,7 +111,14 @@ def unify(
             if config.assignments:
                 assign(engine, plan, given)
             derive(engine, config.derived, reference)
-            view_events(engine, plan, rules, run_id or str(reference), reference, earlier_events)
+            view_events(
+                engine,
+                plan,
+                rules,
+                run_id or (reference.isoformat() if reference else ""),
+                reference,
+                earlier_events,
+            )
             summary = summarise(engine, plan, config, reference)
             log.info("%s profiles", f"{summary['total_customers']:,}")
     except BaseException:

@@ -108,6 +108,27 @@ def test_taskflow(run: Run, airflow_home: Path) -> None:
     ]
 
 
+def test_identity(run: Run, airflow_home: Path) -> None:
+    """Duplicates are one, a phone of two people links nobody, a rule does; rows know their customers."""
+    summary = run("customer360_identity")
+    table = duckdb_rows(airflow_home, "known_customers")
+    assert picked(table, "customer_id", "email", "full_name", "amount") == [
+        ("C-1", "ada@engine.example", "Ada Lovelace", 120.0),
+        ("C-3", "grace@navy.example", "Grace Hopper", 0.0),
+        ("C-4", "vincent@navy.example", "Vincent Hopper", 15.5),
+    ]
+    with duckdb.connect(str(airflow_home / "customer360.duckdb"), read_only=True) as connection:
+        rows = connection.execute(
+            "select source_key, customer_id, reason from known_customers_assignments "
+            "where source = 'orders' order by 1"
+        ).fetchall()
+    assert rows == [("o-1", "C-1", None), ("o-2", None, "shared value"), ("o-3", "C-4", None)]
+    assert summary["identity_events"] == {
+        "created": 3, "merged": 0, "split": 0, "retired": 0,
+        "link_dropped": 0, "value_blocked": 0, "value_shared": 1,
+    }  # fmt: skip
+
+
 def test_sql(run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """PostgreSQL and SQLite joined by customer number and e-mail, written to PostgreSQL."""
     monkeypatch.setenv("AIRFLOW_CONN_CRM_DB", postgres.airflow_uri)

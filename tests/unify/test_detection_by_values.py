@@ -151,7 +151,7 @@ def test_ids_with_dots_are_keys() -> None:
                     {"customer_id": [f"c{i}" for i in range(30)], "phone": ["+1 415 555 0101"] * 30}
                 )
             },
-            "phone: 1 values are shared by more than",
+            "Values of phone that several people share link nobody: 1, of up to 15 people, on 30 records.",
         ),
         (
             {
