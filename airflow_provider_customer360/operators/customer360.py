@@ -278,7 +278,7 @@ class Customer360Operator(BaseOperator):
             as_of=self._reference_time(context),
             previous=tables.previous(hook) if tables.identities and known.rows[0] else None,
             run_id=context["run_id"],
-            earlier_events=(known.rows[1] or 0) if tables.events else 0,
+            recorded=tables.recorded(hook, known.rows[-1] if known.rows else None),
             wrap_stage=self._folded,
             **rules,
         ) as unified:
@@ -295,7 +295,8 @@ class Customer360Operator(BaseOperator):
                 for table, counts in published.items():
                     self.log.info("%s: %s", table, _counts(counts))
             seconds = {"publish": round(time.monotonic() - started, 3)}
-            return self._finish(unified.summary, target, published, seconds, context)
+            summary = tables.told(unified.summary)
+            return self._finish(summary, target, published, seconds, context)
 
     def _sampled(self, as_of: datetime, hook: DbApiHook, target: str, context: Context) -> dict[str, Any]:
         """Sample profiles, to show what the table will be like; they never replace one that exists."""

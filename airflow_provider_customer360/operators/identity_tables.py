@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import parse_table, side_table
 from airflow_provider_customer360.unify.errors import ConfigError
+from airflow_provider_customer360.unify.quoting import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
     from airflow_provider_customer360.publish import Load
+    from airflow_provider_customer360.unify.events import Recorded
     from airflow_provider_customer360.unify.result import Unified
 
 #: What a user gives for a table that can be switched off: True for its usual name, False, or a name.
 Choice = str | bool
+#: Kinds of events that compare with the run before.
+ID_KINDS = ("created", "merged", "split", "retired")
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,23 @@ class IdentityTables:
     def of(
         cls, target: str, identities: Choice, events: Choice | None, assignments: Choice
     ) -> IdentityTables:
-        """The tables beside a target, as the user chose them."""
-        return cls(
+        """The tables beside a target, as the user chose them.
+
+        Raises:
+            ConfigError: two of the tables are one.
+        """
+        chosen = cls(
             _named(target, identities, "_identities"),
             _named(target, bool(identities) if events is None else events, "_identity_events"),
             _named(target, assignments, "_assignments"),
         )
+        names = [target, *filter(None, (chosen.identities, chosen.events, chosen.assignments))]
+        if len({str(parse_table(name)).lower() for name in names}) < len(names):
+            raise ConfigError(
+                f"The target and its tables must have different names, but are {', '.join(names)}; change "
+                "identities_table, events_table or assignments_table."
+            )
+        return chosen
 
     @property
     def kept_over_runs(self) -> tuple[str, ...]:
@@ -51,6 +66,23 @@ class IdentityTables:
 
         table = parse_table(self.identities or "").quoted
         yield from read_sql(hook, f"SELECT {', '.join(COLUMNS)} FROM {table}")
+
+    def recorded(self, hook: DbApiHook, count: int | None) -> Recorded:
+        """The events that earlier runs published, given their number."""
+        from airflow_provider_customer360.extract.sql import read_sql
+        from airflow_provider_customer360.unify.events import LASTING, Recorded
+
+        if not self.events or not count:
+            return Recorded()
+        table, kinds = parse_table(self.events).quoted, ", ".join(map(literal, LASTING))
+        return Recorded(count, read_sql(hook, f"SELECT event_id FROM {table} WHERE kind IN ({kinds})"))
+
+    def told(self, summary: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The summary; without identities nobody knows who is new."""
+        if self.identities:
+            return summary
+        events = {kind: count for kind, count in summary["identity_events"].items() if kind not in ID_KINDS}
+        return {**summary, "identity_events": events}
 
     def loads(self, unified: Unified) -> list[Load]:
         """What goes into the tables."""
@@ -81,6 +113,8 @@ def check_choices(identities: Choice, events: Choice | None, assignments: Choice
     for name, value in stated.items():
         if value is not None and not isinstance(value, (str, bool)):
             raise ConfigError(f"{name} is {value!r}; give True, False or the name of a table.")
+        if isinstance(value, str) and value.strip().lower() in ("true", "false", "yes", "no", "none", ""):
+            raise ConfigError(f"{name} is the text {value!r}; give True, False or the name of a table.")
         if isinstance(value, str) and "{{" not in value:
             parse_table(value)
     if events and not identities:

@@ -90,8 +90,8 @@ def _about_sources(plan: Plan, sources: Mapping[str, Mapping[str, Any]]) -> list
         if lost:
             why = "" if source.having(Role.IDENTIFIER) else "; none of its columns identifies a customer"
             warnings.append(
-                f"Source {source.name!r}: {lost:,} of {counts['records']:,} records have no usable "
-                f"identifier and are in no profile{why}."
+                f"Source {source.name!r}: {lost:,} of {counts['records']:,} records have no identifier "
+                f"that links them to a customer and are in no profile{why}."
             )
     empty = [source.name for source in plan.sources if not source.rows]
     if empty:
@@ -112,7 +112,7 @@ def _about_identities(engine: Engine, plan: Plan) -> list[str]:
     if glued:
         warnings.append(
             f"One customer has {glued[1]:,} values of {glued[0]}, joined by what they share: probably a "
-            "mailbox or phone of many people. State `identifiers` without that column."
+            "value of many people. Explain that customer, and block the value or set its type's limit."
         )
     for one, other in _same_values(engine, plan):
         warnings.append(
@@ -172,6 +172,7 @@ def _glued(engine: Engine, plan: Plan) -> tuple[str, int] | None:
     ]
     found = engine.rows(
         f"SELECT t, max(n) FROM (SELECT t, count(*) AS n FROM identities "
-        f"WHERE t IN ({', '.join(map(str, [-1, *keys]))}) GROUP BY t, customer) GROUP BY t ORDER BY t"
+        f"WHERE customer IS NOT NULL AND t IN ({', '.join(map(str, [-1, *keys]))}) GROUP BY t, customer) "
+        "GROUP BY t ORDER BY t"
     )
     return next(((plan.identifier_types[t], most) for t, most in found if most > _SUSPICIOUS), None)

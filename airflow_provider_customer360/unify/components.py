@@ -104,15 +104,16 @@ def _links_of(engine: Engine, labels: np.ndarray, suspects: np.ndarray) -> list[
 
     engine.register("suspect_numbers", pa.table({"number": np.flatnonzero(np.isin(labels, suspects))}))
     engine.run(
-        "CREATE OR REPLACE TABLE suspects AS SELECT number, node, t, sources::VARCHAR AS sources "
+        "CREATE OR REPLACE TABLE suspects AS SELECT number, node, t, v, sources::VARCHAR AS sources "
         "FROM suspect_numbers JOIN nodes ON nodes.rowid = number"
     )
     return [
         (a, b)
         for a, b in engine.rows(
             "SELECT x.number, y.number FROM links JOIN suspects x ON x.node = a "
-            "JOIN suspects y ON y.node = b GROUP BY x.number, y.number, a, b "
-            "ORDER BY min(links.t), sum(records) DESC, count(DISTINCT s) DESC, min(ta), a, b",
+            "JOIN suspects y ON y.node = b GROUP BY x.number, y.number, x.v, y.v "
+            "ORDER BY min(links.t), sum(records) DESC, count(DISTINCT s) DESC, min(ta), "
+            "length(x.v), x.v, length(y.v), y.v",
             doing="ranking links",
         )
     ]

@@ -129,6 +129,10 @@ class Config:
         if not _all_text(list(stated)):
             raise ConfigError("identifier_types has a type without a name; name it, such as 'email'.")
         named = {canonical(name): settings for name, settings in stated.items()}
+        if len(named) < len(stated):
+            raise ConfigError(
+                f"identifier_types names a type twice in different spellings: {', '.join(map(repr, stated))}."
+            )
         object.__setattr__(self, "identifier_types", named)
         for name in named:
             self.type_of(name)

@@ -5,17 +5,18 @@ View ``identity_events``: ``event_id``, ``run_id``, ``occurred_at`` (the run's r
 ``other_identifier``, ``source``, ``records``, ``reason``. Kinds, beside those of `id_events`:
 
 - ``value_blocked``: a value that identifies nobody, by source;
-- ``value_shared``: a value of many people, which links nobody;
+- ``value_shared``: a value of many people, which links nobody from this run on;
 - ``link_dropped``: ``identifier`` was seen with ``other_identifier`` but is not linked to it.
 
-Identifiers of personal types, and blocked values that a person may have written, are masked. What holds for
-as long as the data says so (the three kinds above) has the same ``event_id`` in every run: a table to which
-only new ids are added has each of them once, with the run that found it first.
+Identifiers of personal types, and blocked values that a person may have written, are masked. What is blocked
+or dropped has the same ``event_id`` in every run, so that it is told once, by the run that finds it first.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from airflow_provider_customer360.unify.blocked import blocked_values
 from airflow_provider_customer360.unify.constrained import forbidden
@@ -25,9 +26,11 @@ from airflow_provider_customer360.unify.manual_rules import Rules
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.rules import PLACEHOLDER
 from airflow_provider_customer360.unify.schema import Plan
+from airflow_provider_customer360.unify.staging import stage
 
 KINDS = ("created", "merged", "split", "retired", "link_dropped", "value_blocked", "value_shared")
-_LASTING = ("link_dropped", "value_blocked", "value_shared")
+#: What is told once, by the run that finds it first.
+LASTING = ("link_dropped", "value_blocked")
 _COLUMNS = (
     "kind",
     "customer_id",
@@ -42,16 +45,27 @@ _COLUMNS = (
 )
 
 
-def view_events(
-    engine: Engine, plan: Plan, rules: Rules, run_id: str, as_of: datetime | None, earlier: int
-) -> None:
-    """Make ``identity_events``; nothing is computed before it is read.
+@dataclass(frozen=True)
+class Recorded:
+    """The events that earlier runs recorded.
 
-    Args:
-        earlier: how many events were on record before: of two runs of one ``run_id`` both may change ids.
+    Attributes:
+        count: how many; of two runs of one ``run_id`` both may change ids, and this tells them apart.
+        lasting: the ``event_id`` of those of `LASTING` kinds, in any form that a source may have, as one
+            column. They are not told again.
     """
-    parts = [_of_ids(), _shared(), _dropped(plan, rules), _blocked(engine, plan)]
-    lasting = f"kind IN ({', '.join(map(literal, _LASTING))})"
+
+    count: int = 0
+    lasting: Any = None
+
+
+def view_events(
+    engine: Engine, plan: Plan, rules: Rules, run_id: str, as_of: datetime | None, recorded: Recorded
+) -> None:
+    """Make ``identity_events``; nothing is computed before it is read."""
+    earlier = _read_recorded(engine, recorded)
+    parts = [_of_ids(), _shared(engine), _dropped(plan, rules), _blocked(engine, plan)]
+    lasting = f"kind IN ({', '.join(map(literal, LASTING))})"
     # The counts behind a reason change from day to day, the decision does not.
     told = (
         f"CASE WHEN {lasting} THEN '' ELSE concat_ws(chr(31), {literal(f'{run_id} {earlier}')}, "
@@ -65,10 +79,22 @@ def view_events(
     shown = {"identifier": _masked(plan, "identifier"), "other_identifier": _masked(plan, "other_identifier")}
     columns = [f"{shown[name]} AS {name}" if name in shown else name for name in _COLUMNS]
     engine.run(
-        f"CREATE OR REPLACE VIEW identity_events AS SELECT md5(concat_ws(chr(31), kind, {told}, {what})) "
-        f"AS event_id, {literal(run_id)} AS run_id, {moment} AS occurred_at, {', '.join(columns)} "
-        f"FROM ({' UNION ALL '.join(parts)})"
+        "CREATE OR REPLACE VIEW identity_events AS SELECT * FROM ("
+        f"SELECT md5(concat_ws(chr(31), kind, {told}, {what})) AS event_id, {literal(run_id)} AS run_id, "
+        f"{moment} AS occurred_at, {', '.join(columns)} FROM ({' UNION ALL '.join(parts)})) "
+        "ANTI JOIN recorded_events USING (event_id)"
     )
+
+
+def _read_recorded(engine: Engine, recorded: Recorded) -> int:
+    """Make ``recorded_events``; returns how many events there are in all."""
+    engine.run("CREATE OR REPLACE TABLE recorded_events (event_id VARCHAR)")
+    if recorded.lasting is not None:
+        staged = stage(engine.connection, "recorded_source", recorded.lasting)
+        if staged.rows:
+            (column,) = staged.columns
+            engine.run(f"INSERT INTO recorded_events SELECT {column.internal} FROM recorded_source")
+    return recorded.count
 
 
 def count_events(engine: Engine) -> dict[str, int]:
@@ -87,7 +113,9 @@ def _of_ids() -> str:
     )
 
 
-def _shared() -> str:
+def _shared(engine: Engine) -> str:
+    known = engine.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'previous_identities'")
+    before = "(SELECT identifier_type, identifier_value FROM previous_identities WHERE status = 'shared')"
     why = (
         "CASE WHEN names > 1 THEN 'on records of ' || names || ' differently named people' "
         "WHEN customers > 0 THEN 'beside ' || customers || ' other identifiers of one source' "
@@ -96,6 +124,7 @@ def _shared() -> str:
     return (
         "SELECT 'value_shared', NULL, NULL, identifier_type, identifier_value, NULL, NULL, NULL, "
         f"shared.records, {why}, false FROM shared JOIN identities USING (node)"
+        + (f" ANTI JOIN {before} USING (identifier_type, identifier_value)" if known else "")
     )
 
 
@@ -111,7 +140,7 @@ def _dropped(plan: Plan, rules: Rules) -> str:
     ]
     sources = ", ".join(literal(source.name) for source in plan.sources)
     return (
-        "SELECT 'link_dropped', c.customer_id, d.customer_id, y.identifier_type, y.identifier_value, "
+        "SELECT 'link_dropped', d.customer_id, c.customer_id, y.identifier_type, y.identifier_value, "
         f"x.identifier_type, x.identifier_value, [{sources}][s + 1], sum(links.records)::BIGINT, "
         f"CASE exceeded {' '.join(reasons)} END, false "
         "FROM dropped_links JOIN links USING (a, b) JOIN identities x ON x.node = a "
@@ -133,7 +162,11 @@ def _masked(plan: Plan, name: str) -> str:
     """As `mask` does. What is not known of a type, since no source has it any more, is not shown."""
     known = {one.name for one in plan.types}
     open_types = {one.name for one in plan.types if not one.personal} | (NEVER_PERSONAL - known)
-    hidden = f"hidden OR {name}_type NOT IN ({', '.join(map(literal, sorted(open_types)))})"
+    # Whatever the type, what looks like an e-mail or a phone is one.
+    hidden = (
+        f"hidden OR contains({name}, '@') OR starts_with({name}, '+') "
+        f"OR {name}_type NOT IN ({', '.join(map(literal, sorted(open_types)))})"
+    )
     return (
         f"CASE WHEN NOT coalesce({hidden}, false) OR {name} IS NULL OR {name} = '' THEN {name} "
         f"WHEN {name}[1] <> '@' AND contains({name}, '@') "

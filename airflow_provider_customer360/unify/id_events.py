@@ -65,7 +65,8 @@ def _moved() -> str:
     )
     return (
         "SELECT kind, customer_id, CASE WHEN kind <> 'created' THEN past_id END AS other_customer_id, "
-        f"best, {reason} AS reason FROM moves JOIN ("
+        # An id that comes back because a value is shared no more has no identifier that remembers it.
+        f"best, {reason} AS reason FROM moves LEFT JOIN ("
         f"SELECT past.customer_id AS past_id, identities.customer, {_best('t')} "
         "FROM (SELECT * FROM past SEMI JOIN moves ON moves.past_id = past.customer_id "
         "WHERE status IN ('linked', 'absent')) AS past "

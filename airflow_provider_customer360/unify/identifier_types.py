@@ -73,12 +73,12 @@ class IdentifierType:
 # little, the one that loses fewer true links: people have more addresses and numbers than that data says.
 _KNOWN: dict[str, dict[str, Any]] = {
     "customer_id": {"priority": 0, "limit_per": "source"},
-    "user_id": {"priority": 10, "limit_per": "source"},
+    "user_id": {"priority": 10, "limit_per": "source", "shared_after": 3},
     "email": {"priority": 30, "standardise": "email", "personal": True, "shared_after": 2},
     "phone": {"priority": 40, "standardise": "phone", "personal": True, "shared_after": 1, "limit": 3},
     "anonymous_id": {"priority": DEVICE, "shared_after": 2, "limit": 50},
     **{
-        name: {"personal": True, "limit": 1}
+        name: {"personal": True, "limit": 1, "standardise": "digits" if name == "ssn" else "id"}
         for name in ("ssn", "passport_id", "passport_no", "passport_number")
     },
 }

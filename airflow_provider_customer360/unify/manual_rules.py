@@ -8,7 +8,7 @@ values are standardised like those of the sources.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -53,11 +53,13 @@ class Rules:
             through others that are not.
         forbidden: never one customer; of identifiers that are in the data.
         reasons: of the forbidden pairs.
+        warnings: about rules that change nothing.
     """
 
     demanded: tuple[tuple[int, int], ...] = ()
     forbidden: tuple[tuple[int, int], ...] = ()
     reasons: tuple[str | None, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_not_link: Any) -> Rules:
@@ -67,7 +69,7 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
     (``a``, ``b``).
 
     Raises:
-        ConfigError: a column is missing, a type is in no source, or the rules contradict each other.
+        ConfigError: a column is missing, what stands for a type is none, or rules contradict each other.
         SourceError: they cannot be read.
     """
     linked = _pairs(engine, plan, keys, "must_link", must_link)
@@ -89,7 +91,27 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
         if set(pair.keys) <= present
     }
     apart_now = tuple(sorted(forbidden))
-    return Rules(tuple(demanded), apart_now, tuple(forbidden[keys] for keys in apart_now))
+    given = {"must_link": linked, "must_not_link": apart}
+    warnings = [_unused(engine, name, pairs, present) for name, pairs in given.items()]
+    return Rules(
+        tuple(demanded),
+        apart_now,
+        tuple(forbidden[keys] for keys in apart_now),
+        tuple(warning for warning in warnings if warning),
+    )
+
+
+def _unused(engine: Engine, name: str, pairs: Sequence[Pair], present: set[int]) -> str | None:
+    """What to tell of rules that name what is not in the data."""
+    found = engine.rows(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}_pairs'")
+    (rules,) = engine.row(f"SELECT count(*) FROM {name}_pairs") if found else (0,)
+    idle = rules - sum(set(pair.keys) <= present for pair in pairs)
+    if not idle:
+        return None
+    return (
+        f"{idle:,} of {rules:,} {name} rules name an identifier that is in no source now, or one that "
+        "identifies nobody; they change nothing, or only through other rules. Phones match as E.164."
+    )
 
 
 def _register(engine: Engine, name: str, **columns: Sequence[int]) -> None:
@@ -99,9 +121,13 @@ def _register(engine: Engine, name: str, **columns: Sequence[int]) -> None:
 
 
 def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> list[Pair]:
-    """The rules of one table, without those whose values identify nobody."""
+    """The rules of one table, without those whose values identify nobody or whose types no source has."""
     if data is None:
         return []
+    if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
+        import pyarrow as pa
+
+        data = pa.Table.from_pylist([dict(row) for row in data])
     try:
         staged = stage(engine.connection, name, data)
     except SourceError as error:
@@ -116,7 +142,7 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
         doing=f"reading {name}",
     )
     types, rules = _types(engine, plan, name), rules_of(engine, plan.types)
-    if not types:  # a table that waits for its first rule
+    if not types:
         return []
     sides = []
     for identifier_type, written in types.items():
@@ -162,18 +188,19 @@ def _columns(name: str, staged: Staged) -> dict[str, str]:
 
 
 def _types(engine: Engine, plan: Plan, name: str) -> dict[str, list[str]]:
-    """The identifier types that rules name, with the spellings of each."""
+    """The identifier types of this run that rules name, with the spellings of each."""
     found: dict[str, list[str]] = {}
     for (written,) in engine.rows(
         f"SELECT DISTINCT unnest([{_COLUMNS[0]}, {_COLUMNS[2]}]) FROM {name}_pairs ORDER BY 1"
     ):
         identifier_type = canonical(written or "")
-        if identifier_type not in plan.identifier_types:
+        if identifier_type in plan.identifier_types:
+            found.setdefault(identifier_type, []).append(written)
+        elif not written or "@" in written or any(map(str.isdigit, written)):
             raise ConfigError(
-                f"{name} names the identifier type {written!r}, which is in no source. Types of this run: "
-                f"{', '.join(plan.identifier_types)}."
+                f"{name} has {mask(written) or 'nothing'} where the type of an identifier belongs; are "
+                f"columns swapped? Types of this run: {', '.join(plan.identifier_types)}."
             )
-        found.setdefault(identifier_type, []).append(written)
     return found
 
 

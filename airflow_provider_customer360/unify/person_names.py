@@ -25,6 +25,16 @@ _TITLES = "'mr', 'mr.', 'mrs', 'mrs.', 'ms', 'ms.', 'miss', 'dr', 'dr.', 'prof',
 UNKNOWN = "_"
 
 
+_SUFFIXES = "'jr', 'jr.', 'sr', 'sr.', 'ii', 'iii', 'phd', 'md'"
+# Parts of what stands in a column of names and is no person's name; None and Null are names of people.
+_NO_NAMES = (
+    "'guest', 'user', 'customer', 'client', 'test', 'tester', 'testing', 'unknown', 'anonymous', "
+    "'undefined', 'order', 'account', 'admin', 'support', 'sales', 'office', 'team', 'info', "
+    "'company', 'corp', 'corp.', 'corporation', 'inc', 'inc.', 'ltd', 'ltd.', 'llc', 'plc', 'gmbh', "
+    "'ag', 'bv', 'sa', 'n/a', 'na', '-', '?', '.'"
+)
+
+
 def initials(source: SourcePlan) -> str | None:
     """The SQL expression of the initials in a row of a source; None where no column holds names.
 
@@ -40,8 +50,9 @@ def initials(source: SourcePlan) -> str | None:
         titled = f"{words_of}[1] IN ({_TITLES})"
         # One word alone may be a first or a last name: it speaks neither for nor against anybody.
         place = f"CASE WHEN {titled} THEN 2 ELSE 1 END"
-        begins = f"CASE WHEN len({words_of}) > {place} THEN {words_of}[{place}] END"
-        return _pair(begins, f"{words_of}[-1]")
+        last_place = f"CASE WHEN {words_of}[-1] IN ({_SUFFIXES}) THEN -2 ELSE -1 END"
+        begins = f"CASE WHEN len({words_of}) + {last_place} >= {place} THEN {words_of}[{place}] END"
+        return _pair(begins, f"{words_of}[{last_place}]")
     if last:
         return f"'{UNKNOWN}' || {_letter(_lower(last))}"
     return f"{_letter(_lower(first))} || '{UNKNOWN}'" if first else None
@@ -62,7 +73,7 @@ def _pair(first: str, last: str) -> str:
 def _letter(name: str) -> str:
     """The first letter of a name; scripts without upper and lower case speak neither for nor against."""
     letter = f"left({name}, 1)"
-    return f"CASE WHEN upper({letter}) <> {letter} THEN {letter} END"
+    return f"CASE WHEN upper({letter}) <> {letter} AND {name} NOT IN ({_NO_NAMES}) THEN {letter} END"
 
 
 def _lower(column: ColumnPlan) -> str:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from airflow_provider_customer360.unify.derive import derive
 from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, NoDataError
-from airflow_provider_customer360.unify.events import view_events
+from airflow_provider_customer360.unify.events import Recorded, view_events
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.numberings import settle_numberings
@@ -33,6 +34,7 @@ from airflow_provider_customer360.unify.summary import summarise
 
 log = logging.getLogger(__name__)
 
+NOTHING_RECORDED = Recorded()
 #: Wraps a stage, given its title; the operator folds the stage's log lines with it.
 StageWrapper = Callable[[str], AbstractContextManager[Any]]
 
@@ -46,7 +48,7 @@ def unify(
     must_not_link: Any = None,
     previous: Any = None,
     run_id: str | None = None,
-    earlier_events: int = 0,
+    recorded: Recorded = NOTHING_RECORDED,
     wrap_stage: StageWrapper = lambda _: nullcontext(),
 ) -> Unified:
     """Join every record of one person across sources into one profile.
@@ -63,7 +65,7 @@ def unify(
         previous: the identities that the run before gave (`Unified.identities`), in any form that a source
             may have: customers keep the ids that they have there. None: ids follow from the data alone.
         run_id: what the events of this run are filed under. None: the reference time.
-        earlier_events: how many events are on record; tells apart what runs of one ``run_id`` decide.
+        recorded: the events that earlier runs recorded; those that last are not told again.
         wrap_stage: called with a stage's title, gives a context manager around its work.
 
     Returns:
@@ -103,6 +105,7 @@ def unify(
             keys = find_nodes(engine, plan, NodeKeys())
             rules = read_rules(engine, plan, keys, must_link, must_not_link)
             resolve(engine, plan, rules)
+            plan = replace(plan, warnings=plan.warnings + rules.warnings)
             keep_ids(engine, previous=read_previous(engine, previous))
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
@@ -117,7 +120,7 @@ def unify(
                 rules,
                 run_id or (reference.isoformat() if reference else ""),
                 reference,
-                earlier_events,
+                recorded,
             )
             summary = summarise(engine, plan, config, reference)
             log.info("%s profiles", f"{summary['total_customers']:,}")

@@ -44,10 +44,28 @@ def read_previous(engine: Engine, data: Any) -> bool:
         f"CREATE OR REPLACE TABLE previous_identities AS SELECT {', '.join(items)} FROM previous_source",
         doing="reading the previous identities",
     )
+    _check(engine)
     return True
+
+
+def _check(engine: Engine) -> None:
+    """Refuse identities that this package cannot have published: ids would be lost without a word."""
+    unknown, without, repeated = engine.row(
+        "SELECT count(*) FILTER (status IS NULL "
+        "OR status NOT IN ('linked', 'shared', 'absent', 'absorbed')), "
+        "count(*) FILTER (customer_id IS NULL AND status <> 'shared'), "
+        "count(*) - count(DISTINCT {'type': identifier_type, 'value': identifier_value}) "
+        "FROM previous_identities"
+    )
+    if unknown or without or repeated:
+        raise SourceError(
+            f"The previous identities are not as this package published them: {unknown:,} rows have an unknown "
+            f"status, {without:,} lack the customer_id that their status needs, {repeated:,} repeat an "
+            "identifier. Restore the table, or name another identities_table to start anew."
+        )
 
 
 def _cast(column: str, kind: str) -> str:
     if kind == "TIMESTAMP":  # instants, which SQLite keeps as text
-        return f"(({column})::VARCHAR::TIMESTAMPTZ AT TIME ZONE 'UTC')"
+        return f"(TRY_CAST(({column})::VARCHAR AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
     return f"({column})::{kind}"

@@ -128,7 +128,7 @@ class Unified:
         Raises:
             DataError: there is no such customer.
         """
-        query = identities_of(f"({self.identities.query})", literal(customer_id))
+        query = identities_of(f"({self.identities.query})", literal(str(customer_id)))
         rows = self._engine.rows(query, doing="explaining a customer")
         return explain(customer_id, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
 

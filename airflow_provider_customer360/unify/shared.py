@@ -3,7 +3,8 @@
 How many people a value stands for is read from the data: the distinct values of another type that one source
 shows beside it (devices aside, of which one person has many) and, where a column holds names, the distinct
 initials. Names decide where they are known: five customer numbers of one Ana Silva are duplicates, five names
-behind one phone are a family. Where none is known, two values beside it may be one person's.
+behind one phone are a family, and names on records of one customer number are one person's. Where no name is
+known, two values beside it may be one person's.
 
 Table ``shared``, one row per such value: ``node``, ``t``, ``people``, ``customers`` (the values beside it),
 ``names``, ``records``.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.identifier_types import DEVICE
+from airflow_provider_customer360.unify.keys import by_strength
 from airflow_provider_customer360.unify.links import unlink
 from airflow_provider_customer360.unify.person_names import initials, kind
 from airflow_provider_customer360.unify.schema import Plan, Role
@@ -51,7 +53,7 @@ def _shared(plan: Plan, guarded: dict[int, int]) -> str:
     beside = " UNION ALL ".join(
         f"SELECT {node} AS node, {other}, s, count(*) AS n FROM links "
         f"WHERE ta <> t AND {kind_of} IN ({types}) AND {other} IN ({lasting}) "
-        f"GROUP BY ALL HAVING n > {min(guarded.values())}"
+        "GROUP BY ALL HAVING n > 1"
         for node, kind_of, other in (("b", "t", "ta"), ("a", "ta", "t"))
     )
     named = _named(plan, guarded)
@@ -64,8 +66,9 @@ def _shared(plan: Plan, guarded: dict[int, int]) -> str:
         named AS ({named}),
         suspects AS ({suspects} UNION {_on_too_many_records(guarded)}),
         names AS (SELECT node, max(n) AS names FROM (
-            SELECT node, count(DISTINCT initials) AS n FROM named SEMI JOIN suspects USING (node)
-            GROUP BY node, {kind("initials")}) GROUP BY node),
+            SELECT node, least(count(DISTINCT initials), count(DISTINCT stronger)
+                               + count(DISTINCT initials) FILTER (stronger IS NULL)) AS n
+            FROM named SEMI JOIN suspects USING (node) GROUP BY node, {kind("initials")}) GROUP BY node),
         counted AS (
             SELECT node, nodes.t AS t, coalesce(customers, 0) AS customers, coalesce(names, 0) AS names,
                    nodes.records AS records
@@ -79,15 +82,19 @@ def _shared(plan: Plan, guarded: dict[int, int]) -> str:
 
 
 def _named(plan: Plan, guarded: dict[int, int]) -> str:
-    """Values of the guarded types with the initials on their records."""
-    pairs = [
-        f"SELECT k_{j} AS node, initials FROM {records.table(index)} "
-        f"WHERE k_{j} IS NOT NULL AND initials IS NOT NULL"
-        for index, source in enumerate(plan.sources)
-        for j, column in enumerate(source.having(Role.IDENTIFIER))
-        if initials(source) and plan.identifier_types.index(column.output or "") in guarded
-    ]
-    return " UNION ALL ".join(pairs) or "SELECT NULL::UBIGINT AS node, NULL::VARCHAR AS initials WHERE false"
+    """Values of the guarded types with the initials, and the strongest other identifier, of their records."""
+    pairs = []
+    for index, source in enumerate(plan.sources):
+        columns, order = source.having(Role.IDENTIFIER), by_strength(plan, source)
+        for place, j in enumerate(order):
+            if initials(source) and plan.identifier_types.index(columns[j].output or "") in guarded:
+                stronger = ", ".join(["NULL::UBIGINT", *(f"k_{other}" for other in order[:place])])
+                pairs.append(
+                    f"SELECT k_{j} AS node, initials, coalesce({stronger}) AS stronger "
+                    f"FROM {records.table(index)} WHERE k_{j} IS NOT NULL AND initials IS NOT NULL"
+                )
+    nothing = "SELECT NULL::UBIGINT AS node, NULL::VARCHAR AS initials, NULL::UBIGINT AS stronger WHERE false"
+    return " UNION ALL ".join(pairs) or nothing
 
 
 def _on_too_many_records(guarded: dict[int, int]) -> str:

@@ -15,7 +15,8 @@ identities that were published last say who is who:
    of ``<content id>~2``, ``~3``, ... What is the content id of another new customer is not free.
 4. A customer of whom no identifier is left is retired. Its ``absent`` identifiers remember its id, and
    when one comes back, so does the id. One whose identifiers are all shared now has none to come back
-   by; a row of its own (``profile_id``, its id, ``absent``) keeps the id from being given again.
+   by; a row of its own (``profile_id``, its id, ``absent``) keeps the id from being given again, except to
+   a component that has it for content id: the same strongest identifier, shared no more.
 5. The same inputs give the same result, in any order of rows; a run over its own result changes nothing
    and reports nothing. Without previous identities every customer gets its content id.
 
@@ -93,11 +94,15 @@ def _find_claims(engine: Engine) -> None:
     """
     # Joined by the texts themselves: measured no slower than by a hash, and it cannot merge strangers.
     engine.run(
-        "CREATE OR REPLACE TABLE shares AS SELECT past.customer_id AS past_id, identities.customer, "
-        "count(*) AS identifiers, count(*) FILTER (identities.identifier_value IS NULL) AS absent, "
-        "min(past.first_seen) AS oldest, bool_or(past.status = 'linked') AS was_linked "
+        "CREATE OR REPLACE TABLE shares AS SELECT past_id, customer, count(*) AS identifiers, "
+        "count(*) FILTER (is_absent) AS absent, min(oldest) AS oldest, bool_or(was_linked) AS was_linked "
+        "FROM (SELECT past.customer_id AS past_id, identities.customer, past.first_seen AS oldest, "
+        "identities.identifier_value IS NULL AS is_absent, past.status = 'linked' AS was_linked "
         "FROM past LEFT JOIN identities USING (identifier_type, identifier_value) "
-        "WHERE past.status IN ('linked', 'absent') GROUP BY ALL",
+        f"WHERE past.status IN ('linked', 'absent') AND identifier_type <> {literal(PROFILE_ID)} "
+        "UNION ALL SELECT past.customer_id, customers.customer, NULL, customers.customer IS NULL, false "
+        "FROM past LEFT JOIN customers USING (customer_id) "
+        f"WHERE past.status = 'absent' AND identifier_type = {literal(PROFILE_ID)}) GROUP BY ALL",
         doing=_DOING,
     )
 
@@ -171,7 +176,8 @@ def _remember(engine: Engine) -> None:
         "CREATE OR REPLACE TABLE remembered_identities AS "
         "SELECT identifier_type, identifier_value, lives_as AS customer_id, 'absent' AS status, first_seen, "
         "last_seen, records, data_sources FROM (SELECT past.*, lives_as FROM past "
-        "JOIN fates ON past_id = customer_id WHERE absent > 0 AND status IN ('linked', 'absent')) "
+        "JOIN fates ON past_id = customer_id WHERE absent > 0 AND status IN ('linked', 'absent') "
+        f"AND (fates.customer IS NULL OR identifier_type <> {profile_id})) "
         "ANTI JOIN identities USING (identifier_type, identifier_value) "
         f"UNION ALL SELECT {profile_id}, past_id, past_id, 'absent', NULL, NULL, NULL, NULL "
         "FROM fates WHERE customer IS NULL AND absent = 0 "
