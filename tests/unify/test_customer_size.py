@@ -10,14 +10,14 @@ import pytest
 from airflow_provider_customer360.unify import Config, ConfigError, DataError
 from tests.unify.outcomes import conserved, rows, run
 
-EMAIL = "planted@p.example"
+CUSTOMER = "planted-"
 
 
 def visits(*of_one: int, alone: int = 0, unknown: int = 0) -> dict[str, pd.DataFrame]:
     """One source: customers of so many records each, others of one record, and records of nobody."""
-    many = [value for place, count in enumerate(of_one) for value in [f"{place}{EMAIL}"] * count]
-    ones = [f"visitor-{number}@v.example" for number in range(alone)]
-    return {"visits": pd.DataFrame({"email": [*many, *ones, *[None] * unknown]})}
+    many = [value for place, count in enumerate(of_one) for value in [f"{CUSTOMER}{place}"] * count]
+    ones = [f"alone-{number}" for number in range(alone)]
+    return {"visits": pd.DataFrame({"customer_id": [*many, *ones, *[None] * unknown]})}
 
 
 def warning(sources: dict[str, pd.DataFrame], **settings: Any) -> str:
@@ -104,7 +104,7 @@ def test_fail_lets_pass_who_is_exactly_at_the_cap() -> None:
 
 def test_a_blocked_value_mends_an_oversized_customer() -> None:
     """What the error advises helps: with the value blocked the same run passes."""
-    blocked = {"email": {"block": [f"0{EMAIL}"]}}
+    blocked = {"customer_id": {"block": [f"{CUSTOMER}0"]}}
     settings = {"max_customer_records": 4, "on_oversized_customer": "fail"}
     assert warning(visits(5, alone=2), **settings, identifier_types=blocked) == ""
 
