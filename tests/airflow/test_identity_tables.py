@@ -389,7 +389,7 @@ def test_sample_profiles_have_no_tables_beside_them(days: tuple[Day, Day]) -> No
 def test_guards_keep_strangers_apart(
     days: tuple[Day, Day], task_id: str, customers: int, shared: int
 ) -> None:
-    """Four customers of one phone stay four, unless guards are off, all or the type's own; what is stated wins."""
+    """Four customers of one phone stay four, unless guards are off; what is stated for a type wins."""
     first, _ = days
     summary = first.summary(task_id)
     assert summary["total_customers"] == len(first.tables[task_id]) == customers
