@@ -113,7 +113,7 @@ def check_choices(identities: Choice, events: Choice | None, assignments: Choice
     for name, value in stated.items():
         if value is not None and not isinstance(value, (str, bool)):
             raise ConfigError(f"{name} is {value!r}; give True, False or the name of a table.")
-        if isinstance(value, str) and value.strip().lower() in ("true", "false", "yes", "no", "none", ""):
+        if isinstance(value, str) and value.strip().lower() in ("true", "false", "yes", "no", "none"):
             raise ConfigError(f"{name} is the text {value!r}; give True, False or the name of a table.")
         if isinstance(value, str) and "{{" not in value:
             parse_table(value)

@@ -162,10 +162,11 @@ def _masked(plan: Plan, name: str) -> str:
     """As `mask` does. What is not known of a type, since no source has it any more, is not shown."""
     known = {one.name for one in plan.types}
     open_types = {one.name for one in plan.types if not one.personal} | (NEVER_PERSONAL - known)
-    # Whatever the type, what looks like an e-mail or a phone is one.
+    # What looks like an e-mail or a phone is one, whatever the type is called.
+    contacts = ", ".join(literal(one.name) for one in plan.types if one.standardise != "id") or "NULL"
     hidden = (
-        f"hidden OR contains({name}, '@') OR starts_with({name}, '+') "
-        f"OR {name}_type NOT IN ({', '.join(map(literal, sorted(open_types)))})"
+        f"hidden OR ((contains({name}, '@') OR starts_with({name}, '+')) "
+        f"AND coalesce({name}_type NOT IN ({contacts}), true)) OR {name}_type NOT IN ({', '.join(map(literal, sorted(open_types)))})"
     )
     return (
         f"CASE WHEN NOT coalesce({hidden}, false) OR {name} IS NULL OR {name} = '' THEN {name} "

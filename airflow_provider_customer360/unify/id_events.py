@@ -65,8 +65,7 @@ def _moved() -> str:
     )
     return (
         "SELECT kind, customer_id, CASE WHEN kind <> 'created' THEN past_id END AS other_customer_id, "
-        # An id that comes back because a value is shared no more has no identifier that remembers it.
-        f"best, {reason} AS reason FROM moves LEFT JOIN ("
+        f"best, {reason} AS reason FROM moves JOIN ("
         f"SELECT past.customer_id AS past_id, identities.customer, {_best('t')} "
         "FROM (SELECT * FROM past SEMI JOIN moves ON moves.past_id = past.customer_id "
         "WHERE status IN ('linked', 'absent')) AS past "
@@ -76,8 +75,9 @@ def _moved() -> str:
 
 
 def _new() -> str:
+    back = "CASE WHEN customer_id IN (SELECT past_id FROM fates) THEN 'returned' ELSE 'new' END"
     return (
-        "SELECT 'created', customer_id, NULL, best, 'new' FROM customers JOIN ("
+        f"SELECT 'created', customer_id, NULL, best, {back} FROM customers JOIN ("
         f"SELECT customer, {_best('t')} FROM identities "
         "ANTI JOIN shares USING (customer) GROUP BY customer) USING (customer)"
     )

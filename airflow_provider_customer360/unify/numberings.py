@@ -155,7 +155,7 @@ def _warnings(plan: Plan, name: str, compared: Mapping[tuple[int, int], Comparis
         if found.collides
     ) + tuple(
         f"{plan.sources[one].name!r} and {plan.sources[other].name!r} both have {name}; of the "
-        f"{found.compared} values for which both know an e-mail, phone or name, only {found.agreeing} agree, too "
+        f"{found.compared} values of which both know an e-mail, phone or name {found.agreeing} agree, too "
         f"few values to be sure. If they number different customers, state "
         f'identifier_types={{"{name}": {{"numbering": "per_source"}}}}.'
         for (one, other), found in compared.items()

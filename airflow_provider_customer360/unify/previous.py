@@ -59,7 +59,7 @@ def _check(engine: Engine) -> None:
     )
     if unknown or without or repeated:
         raise SourceError(
-            f"The previous identities are not as this package published them: {unknown:,} rows have an unknown "
+            f"The previous identities are not as this package published them: {unknown:,} rows have no known "
             f"status, {without:,} lack the customer_id that their status needs, {repeated:,} repeat an "
             "identifier. Restore the table, or name another identities_table to start anew."
         )

@@ -90,7 +90,7 @@ def _named(plan: Plan, guarded: dict[int, int]) -> str:
             if initials(source) and plan.identifier_types.index(columns[j].output or "") in guarded:
                 stronger = ", ".join(["NULL::UBIGINT", *(f"k_{other}" for other in order[:place])])
                 pairs.append(
-                    f"SELECT k_{j} AS node, initials, coalesce({stronger}) AS stronger "
+                    f"SELECT k_{j} AS node, initials, nullif(coalesce({stronger}), k_{j}) AS stronger "
                     f"FROM {records.table(index)} WHERE k_{j} IS NOT NULL AND initials IS NOT NULL"
                 )
     nothing = "SELECT NULL::UBIGINT AS node, NULL::VARCHAR AS initials, NULL::UBIGINT AS stronger WHERE false"

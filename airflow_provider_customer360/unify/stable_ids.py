@@ -94,15 +94,11 @@ def _find_claims(engine: Engine) -> None:
     """
     # Joined by the texts themselves: measured no slower than by a hash, and it cannot merge strangers.
     engine.run(
-        "CREATE OR REPLACE TABLE shares AS SELECT past_id, customer, count(*) AS identifiers, "
-        "count(*) FILTER (is_absent) AS absent, min(oldest) AS oldest, bool_or(was_linked) AS was_linked "
-        "FROM (SELECT past.customer_id AS past_id, identities.customer, past.first_seen AS oldest, "
-        "identities.identifier_value IS NULL AS is_absent, past.status = 'linked' AS was_linked "
+        "CREATE OR REPLACE TABLE shares AS SELECT past.customer_id AS past_id, identities.customer, "
+        "count(*) AS identifiers, count(*) FILTER (identities.identifier_value IS NULL) AS absent, "
+        "min(past.first_seen) AS oldest, bool_or(past.status = 'linked') AS was_linked "
         "FROM past LEFT JOIN identities USING (identifier_type, identifier_value) "
-        f"WHERE past.status IN ('linked', 'absent') AND identifier_type <> {literal(PROFILE_ID)} "
-        "UNION ALL SELECT past.customer_id, customers.customer, NULL, customers.customer IS NULL, false "
-        "FROM past LEFT JOIN customers USING (customer_id) "
-        f"WHERE past.status = 'absent' AND identifier_type = {literal(PROFILE_ID)}) GROUP BY ALL",
+        "WHERE past.status IN ('linked', 'absent') GROUP BY ALL",
         doing=_DOING,
     )
 
@@ -135,8 +131,12 @@ def _name_newcomers(engine: Engine) -> None:
         "CREATE OR REPLACE TABLE newcomers AS WITH "
         "used AS (SELECT past_id AS id FROM fates "
         "UNION SELECT unnest([identifier_value, customer_id]) FROM past WHERE status = 'absorbed'), "
-        "unclaimed AS (SELECT customer, customer_id AS id, customer_id IN (SELECT id FROM used) AS taken "
-        "FROM customers ANTI JOIN (SELECT customer FROM fates WHERE lives_as = past_id) USING (customer)), "
+        # An id whose identifiers were all shared is for whoever has the same strongest identifier alone.
+        f"waiting AS (SELECT identifier_value AS id FROM past WHERE identifier_type = {literal(PROFILE_ID)} "
+        "AND status = 'absent'), "
+        "unclaimed AS (SELECT customer, customer_id AS id, customer_id IN (SELECT id FROM used) "
+        "AND customer_id NOT IN (SELECT id FROM waiting) AS taken FROM customers "
+        "ANTI JOIN (SELECT customer FROM fates WHERE lives_as = past_id) USING (customer)), "
         "barred AS (SELECT id FROM used UNION ALL SELECT id FROM unclaimed WHERE NOT taken), "
         # Fifteen digits are a number for sure. No two ids have candidates in common: an id and its
         # number follow from the last ~.
@@ -177,7 +177,7 @@ def _remember(engine: Engine) -> None:
         "SELECT identifier_type, identifier_value, lives_as AS customer_id, 'absent' AS status, first_seen, "
         "last_seen, records, data_sources FROM (SELECT past.*, lives_as FROM past "
         "JOIN fates ON past_id = customer_id WHERE absent > 0 AND status IN ('linked', 'absent') "
-        f"AND (fates.customer IS NULL OR identifier_type <> {profile_id})) "
+        f"AND (identifier_type <> {profile_id} OR customer_id NOT IN (SELECT customer_id FROM customers))) "
         "ANTI JOIN identities USING (identifier_type, identifier_value) "
         f"UNION ALL SELECT {profile_id}, past_id, past_id, 'absent', NULL, NULL, NULL, NULL "
         "FROM fates WHERE customer IS NULL AND absent = 0 "

@@ -309,5 +309,6 @@ def dag(dsn: str, assigned: bool) -> None:
         sources={**tables, "web": {"data": web(), **roles}},
         must_link={"conn_id": "pg", "table": f"{SCHEMA}.must_link"},
         must_not_link={"conn_id": "pg", "table": f"{SCHEMA}.must_not_link"},
+        identifier_types={"phone": {"shared_after": 2}},  # father and son are told apart by a rule
         assignments_table=assigned,
     )

@@ -285,11 +285,13 @@ def test_tables_of_other_names(
 
 
 def test_ids_stay_without_a_table_of_events(days: tuple[Day, Day]) -> None:
-    """Events are counted in the summary though no table keeps them."""
+    """Events are counted in the summary though no table keeps them; what lasts, in every run then."""
     for day in days:
         assert day.beside("quiet") == {"quiet_identities", "quiet_assignments"}
         assert day.ids("quiet") == day.ids("usual")
-        assert day.summary("quiet")["identity_events"] == day.summary("usual")["identity_events"]
+        quiet, usual = (day.summary(task_id)["identity_events"] for task_id in ("quiet", "usual"))
+        assert quiet | {"value_blocked": 0} == usual | {"value_blocked": 0}
+        assert quiet["value_blocked"] == 1
 
 
 def test_assignments_name_every_row(days: tuple[Day, Day]) -> None:
@@ -339,7 +341,7 @@ def test_the_summary_counts_what_became_of_each_table(days: tuple[Day, Day]) -> 
     assert {table: counts["rows_inserted"] for table, counts in first.items()} == sizes[0]
     assert {table: counts["rows_inserted"] for table, counts in second.items()} == {identities: 2, events: 1}
     assert [counts["rows_deleted"] for counts in second.values()] == [0, 0]
-    assert (second[events]["rows_updated"], second[events]["rows_unchanged"]) == (0, 1)
+    assert (second[events]["rows_updated"], second[events]["rows_unchanged"]) == (0, 0)
     assert second[identities]["rows_updated"] + second[identities]["rows_unchanged"] == 4
     assert second[identities]["rows_written"] == sizes[1][identities]
 

@@ -124,7 +124,7 @@ class Oracle:
     def shared(self) -> set[SharedValue]:
         """More people than ``shared_after`` stand behind a value: by names where they are known."""
         beside: dict[tuple[Identifier, str, str], set[Identifier]] = defaultdict(set)
-        names: dict[Identifier, set[str]] = defaultdict(set)
+        named: dict[Identifier, set[tuple[str, Identifier | None]]] = defaultdict(set)
         for row in self.rows:
             for other in row.linking[1:]:
                 for one, another in ((row.linking[0], other), (other, row.linking[0])):
@@ -132,14 +132,19 @@ class Oracle:
                         beside[one, row.source, another[0]].add(another)
             for one in row.linking:
                 if row.initials:
-                    names[one].add(row.initials)
+                    named[one].add((row.initials, row.linking[0] if row.linking[0] != one else None))
         found = set()
         for one in self.seen_in:
             most = self.kinds[one[0]].shared_after
             customers = max((len(held) for (other, _, _), held in beside.items() if other == one), default=0)
-            people = max(len(names[one]), customers // 10) if names[one] else (customers + 1) // 2
+            # Names on records of one stronger identifier are one person's.
+            all_names = {name for name, _ in named[one]}
+            owners = {owner for _, owner in named[one] if owner}
+            alone = {name for name, owner in named[one] if owner is None}
+            names = min(len(all_names), len(owners) + len(alone))
+            people = max(names, customers // 10) if names else (customers + 1) // 2
             if most is not None and self.kinds[one[0]].links and people > most:
-                found.add(SharedValue(one, len(names[one]) if len(names[one]) > 1 else customers))
+                found.add(SharedValue(one, names if names > 1 else customers))
         return found
 
     @cached_property

@@ -106,9 +106,10 @@ def expected(seen: Iterable[Seen], contents: Mapping[int, str], previous: Iterab
         survivor_of |= dict.fromkeys(rivals[1:], rivals[0])
 
     used = {*owned, *pointers, *pointers.values()}
+    waiting = {row.identifier_value for row in past if row[0] == "profile_id" and row.status == "absent"}
     newcomers = sorted(set(contents) - set(ids), key=lambda new: (len(contents[new]), contents[new]))
     for new in newcomers:
-        if contents[new] not in used:
+        if contents[new] not in used - waiting:
             ids[new] = contents[new]
     used |= set(ids.values())
     for new in newcomers:
@@ -139,10 +140,15 @@ def _published(
         else:
             rows.add(Published(kind, value, ids[row.customer], "linked", *statistics))
     for customer_id, identifiers in owned.items():
-        gone = [row for identifier, row in identifiers.items() if identifier not in today]
+        back = customer_id in ids.values()
+        gone = [
+            row
+            for identifier, row in identifiers.items()
+            if identifier not in today and not (back and identifier[0] == "profile_id")
+        ]
         heir = survivor_of.get(customer_id, customer_id)
         rows |= {row._replace(customer_id=heir, status="absent") for row in gone}
-        if not gone and not found[customer_id]:
+        if not gone and not found[customer_id] and not back:
             rows.add(Published("profile_id", customer_id, customer_id, "absent"))
     for absorbed, heir in (dict(pointers) | dict(survivor_of)).items():
         rows.add(Published("profile_id", absorbed, survivor_of.get(heir, heir), "absorbed"))

@@ -13,11 +13,10 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.unify import Config, Source, SourceError
-from airflow_provider_customer360.unify.events import KINDS, count_events
+from airflow_provider_customer360.unify.events import KINDS, LASTING, Recorded, count_events
 from airflow_provider_customer360.unify.mask import mask
 from tests.unify.outcomes import AS_OF, HOSTILE, conserved, rows, run
 
-LASTING = {"link_dropped", "value_blocked", "value_shared"}
 PHONE = "+14155550101"
 NAMES = ["ana", "bob", "cleo", "dan", "eva", "finn", "gil", "hana"]
 
@@ -83,7 +82,7 @@ def test_the_columns_are_those_documented() -> None:
 def test_every_kind_happens() -> None:
     """Over two runs; each has the reference time and the name of its run."""
     first = events(busy(), run_id="monday")
-    assert {row["kind"] for row in first} == LASTING | {"created"}
+    assert {row["kind"] for row in first} == {*LASTING, "value_shared", "created"}
     assert {row["run_id"] for row in first} == {"monday"}
     assert {row["occurred_at"] for row in first} == {AS_OF}
 
@@ -176,7 +175,16 @@ def test_what_lasts_has_the_same_event_id_in_every_run() -> None:
         assert {row["event_id"] for row in of_kind(first, kind)} == {
             row["event_id"] for row in of_kind(second, kind)
         }
-    assert of_kind(first, "value_shared")[0]["reason"] != of_kind(second, "value_shared")[0]["reason"]
+
+
+def test_what_is_recorded_is_not_told_again() -> None:
+    """What lasts is told by the run that finds it first, a shared value by the one from which on it is."""
+    with run(busy(), run_id="monday") as result:
+        first, previous = rows(result.events), result.identities.to_arrow()
+    ids = pd.DataFrame({"event_id": [row["event_id"] for row in first if row["kind"] in LASTING]})
+    with run(busy(), previous=previous, run_id="tuesday", recorded=Recorded(len(first), ids)) as again:
+        assert rows(again.events) == []
+        assert not any(again.summary["identity_events"].values())
 
 
 def test_what_happens_once_has_an_id_of_its_run() -> None:

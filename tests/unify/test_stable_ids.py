@@ -312,13 +312,16 @@ def test_retired_id_is_not_given_to_another(shop: Shop) -> None:
 
 
 def test_id_whose_identifiers_are_all_shared_is_remembered(shop: Shop) -> None:
-    """A customer whose identifiers identify nobody any more retires, and its id is never given again."""
+    """A customer whose identifiers identify nobody any more retires; its id is for that identifier alone."""
     shop.day("c:1", "c:2")
     gone = shop.day("c:2", shared="c:1")
     assert gone.told() == {("retired", "1", None)}
     assert gone.row("profile_id:1") == Published("profile_id", "1", "1", "absent")
     assert shop.day("c:2", shared="c:1").events == []
-    assert shop.day("c:1", "c:2").ids == {0: "1~2", 1: "2"}
+    back = shop.day("c:1", "c:2")
+    assert back.ids == {0: "1", 1: "2"}
+    assert back.told() == {("created", "1", None)}
+    assert "profile_id:1" not in {f"{row.identifier_type}:{row.identifier_value}" for row in back.published}
 
 
 def test_shared_identifiers_are_forgotten(shop: Shop) -> None:
