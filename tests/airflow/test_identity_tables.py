@@ -214,8 +214,8 @@ def test_an_id_stays_when_a_stronger_identifier_turns_up(days: tuple[Day, Day], 
 
 def test_identities_tell_whose_the_new_identifier_is(days: tuple[Day, Day]) -> None:
     """The customer number of the second day belongs to the id of the first, by the e-mail beside it."""
-    _, second = days
-    ids = second.ids("usual")
+    first, second = days
+    ids = second.ids("usual") | first.ids("usual")
     [row] = [row for row in second.tables["usual_identities"] if row["identifier_value"] == "c1"]
     assert row["customer_id"] == ids["ana@x.example"]
     assert (row["status"], row["records"]) == ("linked", 1)
@@ -417,6 +417,16 @@ def test_must_not_link_from_an_upstream_task(days: tuple[Day, Day]) -> None:
     assert found["customer_id", "c2"] != found["email", "bob@x.example"]
     [event] = [row for row in first.tables["separated_identity_events"] if row["kind"] == "link_dropped"]
     assert event["reason"] == "must_not_link: their mailbox"
+
+
+def test_rendered_rules_hold_no_customer(days: tuple[Day, Day]) -> None:
+    """Of an upstream task's pairs only kind and size are kept; the name of a table is shown as rendered."""
+    rendered = {name: json.loads(text) for name, text in days[0].ran.rendered.items() if "link" in text}
+    assert rendered["joined_by_frame"]["must_link"] == "<DataFrame 1 rows x 5 columns>"
+    assert rendered["separated"]["must_not_link"] == {"data": "<DataFrame 1 rows x 5 columns>"}
+    assert rendered["joined_by_table"]["must_link"] == {"conn_id": "shop", "table": "pairs_20260131"}
+    assert rendered["rendered"]["identities_table"] == "main.rendered_who"
+    assert "x.example" not in repr(rendered)
 
 
 def test_rules_that_contradict_each_other_are_final(days: tuple[Day, Day]) -> None:
