@@ -289,7 +289,10 @@ def test_ids_stay_without_a_table_of_events(days: tuple[Day, Day]) -> None:
     for day in days:
         assert day.beside("quiet") == {"quiet_identities", "quiet_assignments"}
         assert day.ids("quiet") == day.ids("usual")
-        assert day.summary("quiet")["identity_events"] == day.summary("usual")["identity_events"]
+        counts, usual = (day.summary(task_id)["identity_events"] for task_id in ("quiet", "usual"))
+        ids = ("created", "merged", "split", "retired")
+        assert [counts[kind] for kind in ids] == [usual[kind] for kind in ids]
+        assert counts["value_blocked"] == 1
 
 
 def test_assignments_name_every_row(days: tuple[Day, Day]) -> None:
@@ -339,7 +342,7 @@ def test_the_summary_counts_what_became_of_each_table(days: tuple[Day, Day]) -> 
     assert {table: counts["rows_inserted"] for table, counts in first.items()} == sizes[0]
     assert {table: counts["rows_inserted"] for table, counts in second.items()} == {identities: 2, events: 1}
     assert [counts["rows_deleted"] for counts in second.values()] == [0, 0]
-    assert (second[events]["rows_updated"], second[events]["rows_unchanged"]) == (0, 1)
+    assert second[events]["rows_updated"] == 0
     assert second[identities]["rows_updated"] + second[identities]["rows_unchanged"] == 4
     assert second[identities]["rows_written"] == sizes[1][identities]
 
@@ -448,7 +451,7 @@ WRONG = {
     "a number for a table": ({"identities_table": 3}, "identities_table is 3; give True, False or the name"),
     "a list of tables": ({"events_table": ["a"]}, r"events_table is \['a'\]; give True, False or the name"),
     "assignments by number": ({"assignments_table": 1}, "assignments_table is 1; give True, False or the"),
-    "no name": ({"identities_table": ""}, "give 'name' or 'schema.name'"),
+    "no name": ({"identities_table": ""}, "''; give .*name"),
     "three parts": ({"events_table": "a.b.c"}, "is 'a.b.c'; give 'name' or 'schema.name'"),
     "events alone": (
         {"events_table": True, "identities_table": False},
