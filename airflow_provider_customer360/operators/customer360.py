@@ -140,7 +140,7 @@ class Customer360Operator(BaseOperator):
         when_no_data: str = "auto",
         target_conn_id: str = DEFAULT_CONN_ID,
         target_table: str | None = None,
-        identities_table: Choice = True,
+        identities_table: Choice | None = True,
         events_table: Choice | None = None,
         assignments_table: Choice = False,
         write_mode: str = "replace",

@@ -34,13 +34,15 @@ class IdentityTables:
 
     @classmethod
     def of(
-        cls, target: str, identities: Choice, events: Choice | None, assignments: Choice
+        cls, target: str, identities: Choice | None, events: Choice | None, assignments: Choice
     ) -> IdentityTables:
         """The tables beside a target, as the user chose them.
 
         Raises:
-            ConfigError: two of the tables are one.
+            ConfigError: two of the tables are one, or what a template gave is no choice.
         """
+        check_choices(identities, events, assignments)
+        identities = True if identities is None else identities
         chosen = cls(
             _named(target, identities, "_identities"),
             _named(target, bool(identities) if events is None else events, "_identity_events"),
@@ -102,7 +104,7 @@ class IdentityTables:
         return loads
 
 
-def check_choices(identities: Choice, events: Choice | None, assignments: Choice) -> None:
+def check_choices(identities: Choice | None, events: Choice | None, assignments: Choice) -> None:
     """Refuse what cannot be a choice of tables.
 
     Raises:
@@ -116,8 +118,8 @@ def check_choices(identities: Choice, events: Choice | None, assignments: Choice
         if isinstance(value, str) and value.strip().lower() in ("true", "false", "yes", "no", "none"):
             raise ConfigError(f"{name} is the text {value!r}; give True, False or the name of a table.")
         if isinstance(value, str) and "{{" not in value:
-            parse_table(value)
-    if events and not identities:
+            parse_table(value, name)
+    if events and identities is False:
         raise ConfigError(
             "events_table is wanted, but identities_table is off: without the identities of the run before, "
             "every customer would be a new one in every run. Leave identities_table on."

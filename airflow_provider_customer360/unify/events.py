@@ -166,7 +166,8 @@ def _masked(plan: Plan, name: str) -> str:
     contacts = ", ".join(literal(one.name) for one in plan.types if one.standardise != "id") or "NULL"
     hidden = (
         f"hidden OR ((contains({name}, '@') OR starts_with({name}, '+')) "
-        f"AND coalesce({name}_type NOT IN ({contacts}), true)) OR {name}_type NOT IN ({', '.join(map(literal, sorted(open_types)))})"
+        f"AND coalesce({name}_type NOT IN ({contacts}), true)) "
+        f"OR {name}_type NOT IN ({', '.join(map(literal, sorted(open_types)))})"
     )
     return (
         f"CASE WHEN NOT coalesce({hidden}, false) OR {name} IS NULL OR {name} = '' THEN {name} "

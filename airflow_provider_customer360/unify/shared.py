@@ -27,7 +27,7 @@ _OWN = 2
 #: A value that no stronger identifier and no name speaks for is nobody's own if it is on so many records ...
 _MANY_RECORDS = 1_000
 #: ... and on this share of all records of its type, where so many values of it are known.
-_LARGE_SHARE, _MANY_VALUES = 0.01, 1_000
+_LARGE_SHARE, _MANY_VALUES = 0.05, 1_000
 
 
 def set_shared_aside(engine: Engine, plan: Plan) -> None:

@@ -319,7 +319,8 @@ class Judge:
             forbidden = {frozenset(pair) for pair in self.oracle.case.must_not_link}
             assert any({x, y} in forbidden for x in left for y in right), "no rule forbids this link"
         else:
-            limits, kind = self.oracle.kinds, one.reason.rpartition(" values of ")[2]
+            named = one.reason.rpartition(" values of ")[2]
+            limits, kind = self.oracle.kinds, named.removesuffix(" in one source")
             assert f" more than {limits[kind].limit} " in one.reason
             mine, yours = self.oracle.counts(left), self.oracle.counts(right)
             assert any(
