@@ -45,8 +45,9 @@ def check_size(engine: Engine, config: Config) -> list[str]:
     )
     if not over:
         return []
+    have = "1 customer has" if over == 1 else f"{over:,} customers have"
     said = (
-        f"Customers of more than {most:,} records: {over:,}, the largest has {largest:,}; probably strangers "
+        f"{have} more than {most:,} records, the largest {largest:,}: probably strangers "
         "that some value joins. Explain such a customer to see which, and block that value or lower its "
         "type's shared_after or limit in identifier_types"
     )

@@ -52,7 +52,7 @@ def test_a_stated_number_may_allow_more_than_the_rule() -> None:
 def test_the_warning_counts_customers_and_shows_none() -> None:
     """How many there are, how large the largest is and what to do, with no value of theirs."""
     said = warning(visits(1_003, 1_004, 5, alone=3), max_customer_records=1_002)
-    assert said.startswith("Customers of more than 1,002 records: 2, the largest has 1,004")
+    assert said.startswith("2 customers have more than 1,002 records, the largest 1,004")
     assert "identifier_types" in said
     assert "planted" not in said
 
