@@ -68,7 +68,9 @@ def _tree(
 
     # One more node above all roots makes one tree of all customers.
     above = np.full(len(roots), size)
-    ends = np.concatenate([a, above]), np.concatenate([b, roots])
+    # Before 1.15, SciPy's graphs take 32-bit indices only.
+    index = np.int32 if size < 2**31 - 1 else np.int64
+    ends = np.concatenate([a, above]).astype(index), np.concatenate([b, roots]).astype(index)
     ranks = np.concatenate([rank, np.arange(len(roots)) + len(rank) + 1]).astype(np.float64)
     graph = coo_array((ranks, ends), shape=(size + 1, size + 1)).tocsr()
     tree = minimum_spanning_tree(graph)
@@ -78,4 +80,5 @@ def _tree(
     if not len(child):  # of no elements at all, SciPy would give a sparse array
         return child, parent, child
     both_ways = (tree + tree.T).tocsr()
-    return child, parent, both_ways[child, parent].astype(np.int64)
+    # Flat in every version of SciPy.
+    return child, parent, np.asarray(both_ways[child, parent]).ravel().astype(np.int64)
