@@ -250,9 +250,10 @@ def test_what_a_person_reads_in_the_task_log(runs: list[Ran]) -> None:
     assert unfolded[0].startswith("2 customers (2 active) from 8 records of 3 sources; merge rate ")
     assert "2 rows in" in unfolded[0]
     start = unfolded.index("Preview, masked:")
-    warnings = unfolded[1:start]
+    assert unfolded[1] == "Identity events: 2 created, 1 value_blocked"
+    warnings = unfolded[2:start]
     assert warnings == runs[0].returned["to_postgres"]["warnings"]
-    assert any("1 of 3 records have no usable identifier" in warning for warning in warnings)
+    assert any("1 of 3 records have no identifier that links" in warning for warning in warnings)
     assert set(warnings) <= {line.text for line in runs[0].lines["to_postgres"] if line.level == "warning"}
     preview = unfolded[start + 1 :]
     assert len(preview) == 4
