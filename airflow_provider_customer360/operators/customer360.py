@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +23,7 @@ from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
 from airflow_provider_customer360.extract.spec import check_sources
 from airflow_provider_customer360.operators.identity_tables import Choice, IdentityTables, check_choices
+from airflow_provider_customer360.operators.report import counted, log_report, row_counts, without_values
 from airflow_provider_customer360.unify.config import Config, Identifiers, Metrics
 from airflow_provider_customer360.unify.errors import (
     ConfigError,
@@ -219,7 +218,7 @@ class Customer360Operator(BaseOperator):
         except Customer360Error as error:
             failure = AirflowFailException(str(error))
         except Exception as error:
-            failure = AirflowException(_without_values(error))
+            failure = AirflowException(without_values(error))
         # Raised after the handlers, so that not even its __context__ leads to a message with values.
         raise failure
 
@@ -293,7 +292,7 @@ class Customer360Operator(BaseOperator):
                     before_commit=self._stop_if_killed,
                 )
                 for table, counts in published.items():
-                    self.log.info("%s: %s", table, _counts(counts))
+                    self.log.info("%s: %s", table, counted(counts))
             seconds = {"publish": round(time.monotonic() - started, 3)}
             summary = tables.told(unified.summary)
             return self._finish(summary, target, published, seconds, context)
@@ -328,7 +327,7 @@ class Customer360Operator(BaseOperator):
     ) -> dict[str, Any]:
         summary = self._summary(unified, target, published)
         summary["duration_seconds"] |= seconds
-        self._report(summary)
+        log_report(self.log, summary)
         context["outlet_events"][self._asset()].extra.update(summary)
         return summary
 
@@ -338,7 +337,6 @@ class Customer360Operator(BaseOperator):
         from airflow_provider_customer360.database.connections import target_hook
 
         _, location = target_hook(self.target_conn_id)
-        profiles = published[target]
         return {
             "asset_name": self.asset_name,
             "description": self.description,
@@ -346,37 +344,9 @@ class Customer360Operator(BaseOperator):
             "target_table": target,
             "target": location,
             "write_mode": self.write_mode,
-            "rows_written": profiles.rows_written,
-            "rows_inserted": profiles.rows_inserted,
-            "rows_updated": profiles.rows_updated,
-            "rows_deleted": profiles.rows_deleted,
-            "rows_unchanged": profiles.rows_unchanged,
-            "side_tables": {
-                table: {key: value for key, value in asdict(counts).items() if key != "created"}
-                for table, counts in published.items()
-                if table != target
-            },
+            **row_counts(target, published),
             **unified,
         }
-
-    def _report(self, summary: Mapping[str, Any]) -> None:
-        """What a person reads first: the outcome, the warnings and a masked preview, outside the groups."""
-        self.log.info(
-            "%s customers (%s active) from %s records of %d sources; merge rate %.1f %%; %s",
-            f"{summary['total_customers']:,}",
-            f"{summary['active_customers']:,}",
-            f"{summary['total_records']:,}",
-            summary["data_sources"],
-            100 * summary["merge_rate"],
-            f"{summary['rows_written']:,} rows in {summary['target_table']} ({summary['target']})",
-        )
-        events = [f"{count:,} {kind}" for kind, count in summary["identity_events"].items() if count]
-        self.log.info("Identity events: %s", ", ".join(events) or "none")
-        for warning in summary["warnings"]:
-            self.log.warning("%s", warning)
-        self.log.info("Preview, masked:")
-        for line in summary["preview"].splitlines():
-            self.log.info("%s", line)
 
     @contextmanager
     def _folded(self, title: str) -> Iterator[None]:
@@ -422,20 +392,3 @@ class Customer360Operator(BaseOperator):
 
 def _listed(outlets: Any) -> list[Any]:
     return list(outlets) if isinstance(outlets, (list, tuple, set)) else [outlets] if outlets else []
-
-
-def _counts(published: Published) -> str:
-    return (
-        f"{published.rows_inserted:,} inserted, {published.rows_updated:,} updated, "
-        f"{published.rows_deleted:,} deleted, {published.rows_unchanged:,} unchanged"
-    )
-
-
-def _without_values(error: Exception) -> str:
-    """An unexpected error by kind and places: its own message may quote customer data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{frame.filename}:{frame.lineno}" for frame in frames]
-    return (
-        f"Unexpected {type(error).__name__}. Its message is withheld, since it may quote customer data. "
-        f"Please report it with its places: {' > '.join(places[1:])}"
-    )
