@@ -8,7 +8,7 @@ values are standardised like those of the sources.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -124,10 +124,6 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
     """The rules of one table, without those whose values identify nobody or whose types no source has."""
     if data is None:
         return []
-    if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
-        import pyarrow as pa
-
-        data = pa.Table.from_pylist([dict(row) for row in data])
     try:
         staged = stage(engine.connection, name, data)
     except SourceError as error:

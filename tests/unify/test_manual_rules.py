@@ -299,14 +299,6 @@ def test_what_is_no_type_is_an_error_without_the_value(kind: str | None) -> None
     assert not kind or kind not in str(raised.value)
 
 
-def test_rules_may_be_plain_rows() -> None:
-    """As a DAG file writes them."""
-    plain = rules(EMAILS_OF_ANA_AND_BOB).to_dict("records")
-    assert joined({"crm": CRM}, must_link=plain) == joined(
-        {"crm": CRM}, must_link=rules(EMAILS_OF_ANA_AND_BOB)
-    )
-
-
 def test_missing_columns_are_an_error() -> None:
     """That names them, and those that there are."""
     with pytest.raises(
@@ -316,7 +308,7 @@ def test_missing_columns_are_an_error() -> None:
     assert "Columns: identifier_type, identifier_value, other_identifier_type." in str(raised.value)
 
 
-@pytest.mark.parametrize("data", [[1], 7, "/no/such/rules.csv"])
+@pytest.mark.parametrize("data", [[{"identifier_type": "email"}], 7, "/no/such/rules.csv"])
 def test_what_is_no_table_is_an_error(data: Any) -> None:
     """That says which of the arguments it is."""
     with pytest.raises(SourceError, match=r"^must_not_link: "):
