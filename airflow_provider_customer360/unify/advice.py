@@ -63,12 +63,14 @@ def _about_guards(engine: Engine, plan: Plan) -> list[str]:
     """What the guards kept apart, so that nobody wonders why two records are not one customer."""
     warnings = []
     for t, values, people, count in engine.rows(
-        "SELECT t, count(*), max(people), sum(records)::BIGINT FROM shared GROUP BY t ORDER BY t"
+        "SELECT t, count(*), max(people) FILTER (names + customers > 0), sum(records)::BIGINT "
+        "FROM shared GROUP BY t ORDER BY t"
     ):
         one = plan.types[t]
         warnings.append(
-            f"Values of {one.name} that several people share link nobody: {values:,}, of up to {people:,} "
-            f"people, on {count:,} records. More than {one.shared_after} people are too many; "
+            f"Values of {one.name} that several people share link nobody: {values:,}"
+            + (f", of up to {people:,} people" if people else "")
+            + f", on {count:,} records. More than {one.shared_after} people are too many; "
             f'identifier_types={{"{one.name}": {{"shared_after": …}}}} changes that.'
         )
     for exceeded, links in engine.rows(

@@ -63,12 +63,12 @@ def view_events(
     engine: Engine, plan: Plan, rules: Rules, run_id: str, as_of: datetime | None, recorded: Recorded
 ) -> None:
     """Make ``identity_events``; nothing is computed before it is read."""
-    earlier = _read_recorded(engine, recorded)
-    parts = [_of_ids(), _shared(engine), _dropped(plan, rules), _blocked(engine, plan)]
+    _read_recorded(engine, recorded)
+    parts = [_of_ids(), _shared(), _dropped(plan, rules), _blocked(engine, plan)]
     lasting = f"kind IN ({', '.join(map(literal, LASTING))})"
     # The counts behind a reason change from day to day, the decision does not.
     told = (
-        f"CASE WHEN {lasting} THEN '' ELSE concat_ws(chr(31), {literal(f'{run_id} {earlier}')}, "
+        f"CASE WHEN {lasting} THEN '' ELSE concat_ws(chr(31), {literal(f'{run_id} {recorded.count}')}, "
         "coalesce(customer_id, ''), coalesce(other_customer_id, ''), reason) END"
     )
     what = ", ".join(
@@ -86,15 +86,14 @@ def view_events(
     )
 
 
-def _read_recorded(engine: Engine, recorded: Recorded) -> int:
-    """Make ``recorded_events``; returns how many events there are in all."""
+def _read_recorded(engine: Engine, recorded: Recorded) -> None:
+    """Make ``recorded_events``: the ids of those that are not told again."""
     engine.run("CREATE OR REPLACE TABLE recorded_events (event_id VARCHAR)")
     if recorded.lasting is not None:
         staged = stage(engine.connection, "recorded_source", recorded.lasting)
         if staged.rows:
             (column,) = staged.columns
             engine.run(f"INSERT INTO recorded_events SELECT {column.internal} FROM recorded_source")
-    return recorded.count
 
 
 def count_events(engine: Engine) -> dict[str, int]:
@@ -113,8 +112,7 @@ def _of_ids() -> str:
     )
 
 
-def _shared(engine: Engine) -> str:
-    known = engine.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'previous_identities'")
+def _shared() -> str:
     before = "(SELECT identifier_type, identifier_value FROM previous_identities WHERE status = 'shared')"
     why = (
         "CASE WHEN names > 1 THEN 'on records of ' || names || ' differently named people' "
@@ -124,7 +122,7 @@ def _shared(engine: Engine) -> str:
     return (
         "SELECT 'value_shared', NULL, NULL, identifier_type, identifier_value, NULL, NULL, NULL, "
         f"shared.records, {why}, false FROM shared JOIN identities USING (node)"
-        + (f" ANTI JOIN {before} USING (identifier_type, identifier_value)" if known else "")
+        f" ANTI JOIN {before} USING (identifier_type, identifier_value)"
     )
 
 

@@ -72,8 +72,8 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
         ConfigError: a column is missing, what stands for a type is none, or rules contradict each other.
         SourceError: they cannot be read.
     """
-    linked = _pairs(engine, plan, keys, "must_link", must_link)
-    apart = _pairs(engine, plan, keys, "must_not_link", must_not_link)
+    linked, links = _pairs(engine, plan, keys, "must_link", must_link)
+    apart, separations = _pairs(engine, plan, keys, "must_not_link", must_not_link)
     parts = _parts(pair.keys for pair in linked)
     for pair in apart:
         one, other = pair.keys
@@ -91,8 +91,10 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
         if set(pair.keys) <= present
     }
     apart_now = tuple(sorted(forbidden))
-    given = {"must_link": linked, "must_not_link": apart}
-    warnings = [_unused(engine, name, pairs, present) for name, pairs in given.items()]
+    warnings = (
+        _unused("must_link", links, linked, present),
+        _unused("must_not_link", separations, apart, present),
+    )
     return Rules(
         tuple(demanded),
         apart_now,
@@ -101,10 +103,8 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
     )
 
 
-def _unused(engine: Engine, name: str, pairs: Sequence[Pair], present: set[int]) -> str | None:
+def _unused(name: str, rules: int, pairs: Sequence[Pair], present: set[int]) -> str | None:
     """What to tell of rules that name what is not in the data."""
-    found = engine.rows(f"SELECT 1 FROM duckdb_tables() WHERE table_name = '{name}_pairs'")
-    (rules,) = engine.row(f"SELECT count(*) FROM {name}_pairs") if found else (0,)
     idle = rules - sum(set(pair.keys) <= present for pair in pairs)
     if not idle:
         return None
@@ -120,17 +120,17 @@ def _register(engine: Engine, name: str, **columns: Sequence[int]) -> None:
     engine.register(name, pa.table({key: pa.array(values, pa.uint64()) for key, values in columns.items()}))
 
 
-def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> list[Pair]:
-    """The rules of one table, without those whose values identify nobody or whose types no source has."""
+def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> tuple[list[Pair], int]:
+    """The rules of one table that name identifiers of this run's types, and the number of all its rules."""
     if data is None:
-        return []
+        return [], 0
     try:
         staged = stage(engine.connection, name, data)
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from None
     columns = _columns(name, staged) if staged.columns or staged.rows else {}
     if not staged.rows:
-        return []
+        return [], 0
     given = [f"trim({columns[wanted]}::VARCHAR) AS {wanted}" for wanted in _COLUMNS]
     engine.run(
         f"CREATE OR REPLACE TABLE {name}_pairs AS SELECT row_number() OVER () AS number, * FROM "
@@ -139,7 +139,7 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
     )
     types, rules = _types(engine, plan, name), rules_of(engine, plan.types)
     if not types:
-        return []
+        return [], staged.rows
     sides = []
     for identifier_type, written in types.items():
         table = f"{name}_{plan.identifier_types.index(identifier_type)}"
@@ -162,7 +162,7 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
         f"SELECT number, side, type, id_0 AS value, {keys.key(identifier_type, 'id_0')} AS node FROM {table}"
         for identifier_type, table in zip(types, sides, strict=True)
     )
-    return [
+    pairs = [
         Pair((one, other), (f"{type_1} {mask(value_1)}", f"{type_2} {mask(value_2)}"), reason)
         for one, other, type_1, value_1, type_2, value_2, reason in engine.rows(
             "SELECT x.node, y.node, x.type, x.value, y.type, y.value, reason "
@@ -170,6 +170,7 @@ def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> 
             "WHERE x.side = 1 AND y.side = 2 AND x.node IS NOT NULL AND y.node IS NOT NULL ORDER BY number"
         )
     ]
+    return pairs, staged.rows
 
 
 def _columns(name: str, staged: Staged) -> dict[str, str]:

@@ -20,11 +20,6 @@ _LAST = {("last", "name"), ("family", "name"), ("surname",), ("lastname",)}
 _FULL = {("full", "name"), ("person", "name"), *((person, "name") for person in PERSONS)}
 _TITLES = "'mr', 'mr.', 'mrs', 'mrs.', 'ms', 'ms.', 'miss', 'dr', 'dr.', 'prof', 'prof.', 'herr', 'frau'"
 
-
-#: Stands for the name that a source does not have.
-UNKNOWN = "_"
-
-
 _SUFFIXES = "'jr', 'jr.', 'sr', 'sr.', 'ii', 'iii', 'phd', 'md'"
 # Parts of what stands in a column of names and is no person's name; None and Null are names of people.
 _NO_NAMES = (
@@ -33,6 +28,8 @@ _NO_NAMES = (
     "'company', 'corp', 'corp.', 'corporation', 'inc', 'inc.', 'ltd', 'ltd.', 'llc', 'plc', 'gmbh', "
     "'ag', 'bv', 'sa', 'n/a', 'na', '-', '?', '.'"
 )
+#: Stands for the name that a source does not have.
+UNKNOWN = "_"
 
 
 def initials(source: SourcePlan) -> str | None:

@@ -106,7 +106,8 @@ def unify(
             rules = read_rules(engine, plan, keys, must_link, must_not_link)
             resolve(engine, plan, rules)
             plan = replace(plan, warnings=plan.warnings + rules.warnings)
-            keep_ids(engine, previous=read_previous(engine, previous))
+            read_previous(engine, previous)
+            keep_ids(engine)
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)

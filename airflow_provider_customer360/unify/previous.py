@@ -21,17 +21,17 @@ COLUMNS = {
 }
 
 
-def read_previous(engine: Engine, data: Any) -> bool:
-    """Make ``previous_identities``; False where there are none.
+def read_previous(engine: Engine, data: Any) -> None:
+    """Make ``previous_identities``, without rows on a first run.
 
     Raises:
-        SourceError: they cannot be read, or lack a column.
+        SourceError: they cannot be read, or are not as this package published them.
     """
-    if data is None:
-        return False
-    staged = stage(engine.connection, "previous_source", data)
-    if not staged.rows:
-        return False
+    definitions = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    engine.run(f"CREATE OR REPLACE TABLE previous_identities ({definitions})")
+    staged = stage(engine.connection, "previous_source", data) if data is not None else None
+    if staged is None or not staged.rows:
+        return
     found = {column.name: column for column in staged.columns}
     missing = [name for name in COLUMNS if name not in found]
     if missing:
@@ -41,11 +41,10 @@ def read_previous(engine: Engine, data: Any) -> bool:
         )
     items = [f"{_cast(found[name].internal, kind)} AS {name}" for name, kind in COLUMNS.items()]
     engine.run(
-        f"CREATE OR REPLACE TABLE previous_identities AS SELECT {', '.join(items)} FROM previous_source",
+        f"INSERT INTO previous_identities SELECT {', '.join(items)} FROM previous_source",
         doing="reading the previous identities",
     )
     _check(engine)
-    return True
 
 
 def _check(engine: Engine) -> None:

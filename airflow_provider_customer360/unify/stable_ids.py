@@ -48,8 +48,8 @@ PROFILE_ID = "profile_id"
 _DOING = "keeping customer ids"
 
 
-def keep_ids(engine: Engine, *, previous: bool) -> None:
-    """Give customers the ids that they had; ``previous`` says whether ``previous_identities`` is there.
+def keep_ids(engine: Engine) -> None:
+    """Give customers the ids that they had in ``previous_identities``.
 
     Raises:
         ConfigError: an identifier type is called ``profile_id``.
@@ -61,7 +61,10 @@ def keep_ids(engine: Engine, *, previous: bool) -> None:
             f"An identifier type is called {PROFILE_ID!r}, under which customers' own ids are remembered. "
             "State the column under another type, as in identifiers={'user_profile_id': 'profile_id'}."
         )
-    _view_past(engine, previous)
+    engine.run(
+        "CREATE OR REPLACE VIEW past AS SELECT * FROM previous_identities WHERE customer_id IS NOT NULL",
+        doing=_DOING,
+    )
     _find_claims(engine)
     _settle_claims(engine)
     _name_newcomers(engine)
@@ -70,19 +73,6 @@ def keep_ids(engine: Engine, *, previous: bool) -> None:
     find_events(engine)
     engine.run("DROP VIEW past")
     engine.drop(["shares", "fates", "newcomers"])
-
-
-def _view_past(engine: Engine, previous: bool) -> None:
-    """View ``past``: the previous identities, none on a first run."""
-    published = (
-        "SELECT identifier_type, identifier_value, customer_id, status, first_seen, last_seen, records, "
-        "data_sources FROM previous_identities WHERE customer_id IS NOT NULL"
-    )
-    nothing = (
-        "SELECT identifier_type, identifier_value, ''::VARCHAR AS customer_id, ''::VARCHAR AS status, "
-        "first_seen, last_seen, records, data_sources FROM identities WHERE false"
-    )
-    engine.run(f"CREATE OR REPLACE VIEW past AS {published if previous else nothing}", doing=_DOING)
 
 
 def _find_claims(engine: Engine) -> None:
