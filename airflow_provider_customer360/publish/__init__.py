@@ -34,12 +34,13 @@ def publish(
     *,
     expect: Fingerprint | None = None,
     before_commit: Callable[[], None] = lambda: None,
+    dry_run: bool = False,
 ) -> dict[str, Published]:
     """Bring every load into its table, all in one transaction; tell what happened to each table.
 
     Readers see the old tables until the commit and the new ones afterwards. The tables themselves stay,
-    with their grants, indexes and dependent views; rows that did not change are not written. Only a run
-    that brings a new column makes readers wait in Postgres, which locks them out while a table is altered.
+    with their grants, indexes and dependent views; rows that did not change are not written. What makes
+    Postgres lock readers out, a new column or a wider type, is done before, in a transaction of its own.
 
     Args:
         hook: of a DuckDB, SQLite or Postgres connection.
@@ -47,6 +48,7 @@ def publish(
         expect: what tables were before the work whose result this is. It is compared when no other
             publisher can change the tables of the loads any more.
         before_commit: called last; what it raises cancels everything.
+        dry_run: do everything but change the tables, and tell what would happen to them.
 
     Raises:
         ConfigError: a table, a key or the database cannot be used, or two loads are for one table.
@@ -54,8 +56,16 @@ def publish(
             was expected.
         PublishError: a table cannot hold its rows; all are as they were.
     """
-    with opened(hook, [load.target for load in loads]) as session:
-        return publish_all(session, loads, expect, before_commit)
+    targets = [load.target for load in loads]
+    with opened(hook, targets) as session:
+        return publish_all(
+            session,
+            loads,
+            another=lambda: opened(hook, targets),
+            expect=expect,
+            before_commit=before_commit,
+            dry_run=dry_run,
+        )
 
 
 def fingerprint(hook: DbApiHook, tables: Sequence[str]) -> Fingerprint:

@@ -1,108 +1,20 @@
-"""How the supported databases differ: one row of data for each."""
+"""The supported databases: one row of data for each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_customer360.publish.columns import (
-    ColumnType,
-    ExistingColumn,
-    Kind,
-    base_of,
-    decimal_fits,
-    is_wider,
-    widened,
-)
+from airflow_provider_customer360.publish.columns import Kind
+from airflow_provider_customer360.publish.dialect import UPDATE_JOIN, Dialect
 from airflow_provider_customer360.unify.errors import ConfigError
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-#: How long to wait for another process that has the file of a DuckDB or SQLite database.
-BUSY_SECONDS = 60.0
-#: Column types whose values are binary fractions: an integer is converted before it is compared.
-FLOATING = frozenset({"double precision", "double", "real", "float"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dialect:
-    """What statements and loading need to know about a database.
-
-    Attributes:
-        name: for messages.
-        types: kind of column to the type of a new column; ``{p}`` and ``{s}`` are a decimal's digits.
-        holds: kind of column to the names of existing types that hold each of its values exactly (and
-            bigint in a double, which is what a sum beyond 2^53 is stored as wherever people chose it).
-        sized: the number in ``varchar(10)`` and ``numeric(10, 2)`` is a limit, not a remark.
-        decimals: existing types that hold integers and decimals if their digits suffice.
-        describe: the query for an existing table, parameters schema (or null) and name; a row for each
-            column: kind of relation, name, type, required, has default, generated, the unique indexes
-            that it is part of.
-        default_schema: the query for the schema of a table whose name states none.
-        temporary: what follows the columns of a temporary table.
-        primary_key: a new table has one.
-        after_load: statement that prepares the loaded staging table for joins by its key.
-        begin: statement after which no other publisher touches the target, parameters as of `describe`.
-        widen: statements that give an existing column another type.
-        lock: statement after which nobody else writes to the existing target; readers go on.
-        differs: operator that compares two values, of which either may be null.
-        max_name_bytes: longest name of a column or table.
-        folds_case: ``"Email"`` and ``"email"`` are the same column.
-    """
-
-    name: str
-    types: Mapping[Kind, str]
-    holds: Mapping[Kind, frozenset[str]]
-    sized: bool = True
-    decimals: frozenset[str]
-    describe: str
-    default_schema: str = "SELECT current_schema()"
-    temporary: str = ""
-    primary_key: bool = True
-    after_load: str = ""
-    begin: str
-    widen: tuple[str, ...]
-    lock: str = ""
-    differs: str = "IS DISTINCT FROM"
-    max_name_bytes: int | None = None
-    folds_case: bool = True
-
-    def native(self, column: ColumnType) -> str:
-        """The type of a new column."""
-        return self.types[column.kind].format(p=column.precision, s=column.scale)
-
-    def fits(self, column: ColumnType, existing: ExistingColumn) -> bool:
-        """Whether the existing column holds every value of the column exactly."""
-        base, size = base_of(existing.native)
-        if base in self.decimals and size and self.sized:
-            return decimal_fits(column, *size[:2])
-        return base in self.holds[column.kind] and not (size and self.sized)
-
-    def widened(self, column: ColumnType, existing: ExistingColumn) -> str | None:
-        """The type that the existing column has to become to hold the column's values, where it may."""
-        old = self._own(existing)
-        wide = widened(old, column) if old else None
-        return self.native(wide) if wide else None
-
-    def converted(self, column: ColumnType, existing: ExistingColumn) -> str | None:
-        """The existing type where an earlier run has widened it beyond what the column needs now."""
-        if column.kind is Kind.INTEGER and base_of(existing.native)[0] in FLOATING:
-            return "double precision"
-        old = self._own(existing)
-        # Whether a decimal suffices is a matter of its digits.
-        wider = old and old.kind not in (column.kind, Kind.DECIMAL) and is_wider(old.kind, column.kind)
-        return self.native(old) if old and wider else None
-
-    def _own(self, existing: ExistingColumn) -> ColumnType | None:
-        """The column type that an existing column was created for, if it is of a type that we create."""
-        base, size = base_of(existing.native)
-        own = (kind for kind in self.types if base_of(self.native(ColumnType(kind)))[0] == base)
-        kind = next(own, None)
-        if kind is Kind.DECIMAL:
-            return ColumnType(kind, *size[:2]) if len(size) > 1 else None
-        return ColumnType(kind) if kind and not size else None
+#: How long to wait for another publisher, or anybody else who has locked the table or its database's file.
+LOCK_SECONDS = 300.0
 
 
 def _holds(**names: str) -> Mapping[Kind, frozenset[str]]:
@@ -144,13 +56,16 @@ POSTGRES = Dialect(
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         WHERE c.oid = to_regclass(concat_ws('.', quote_ident(%s::text), quote_ident(%s::text)))
         ORDER BY a.attnum""",
-    temporary=" ON COMMIT DROP",
-    after_load="ANALYZE {staging}",
+    settings=("SET LOCAL lock_timeout = '{seconds}s'",),
+    # Behind a pooler, a temporary table does not outlast its transaction.
+    temporary="CREATE TEMPORARY TABLE {name} ({columns}) ON COMMIT DROP",
+    after_load="ANALYZE {name}",
     # LOCK TABLE alone does not order two runs that both create the table.
     begin="""SELECT pg_advisory_xact_lock(hashtextextended(
         concat_ws('.', coalesce(%s::text, current_schema()), %s::text), 360))""",
     lock="LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE",
-    widen=("ALTER TABLE {target} ALTER COLUMN {column} TYPE {type} USING CAST({column} AS {type})",),
+    alters_apart=True,
+    widen=("ALTER TABLE {target} ALTER COLUMN {column} TYPE {type} USING CAST({column} AS {cast})",),
     max_name_bytes=63,
     folds_case=False,
 )
@@ -198,7 +113,7 @@ DUCKDB = Dialect(
         ORDER BY c.column_index""",
     # No primary key: its index made loading 5 M rows six times slower (20 s, not 3.3 s) and the file
     # three times as big. Nothing else writes here, and the staging table's keys are checked every time.
-    primary_key=False,
+    primary_key=("", ""),
     begin="BEGIN TRANSACTION",
     widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
 )
@@ -239,7 +154,12 @@ SQLITE = Dialect(
         WHERE lower(l.schema) = lower(coalesce(?, 'main')) AND lower(l.name) = lower(?)
         ORDER BY x.cid""",
     default_schema="SELECT 'main'",
-    after_load="CREATE INDEX temp.{index} ON {staging} ({key})",
+    after_load="CREATE INDEX temp.{key_name} ON {name} ({index})",
+    settings=(
+        "PRAGMA busy_timeout = {seconds}000",
+        # A full cache is written before the commit and shuts readers out from then on: 256 MiB, not 2.
+        "PRAGMA cache_size = -262144",
+    ),
     begin="BEGIN IMMEDIATE",
     widen=(  # SQLite cannot change a type
         "ALTER TABLE {target} RENAME COLUMN {column} TO {old}",
@@ -247,10 +167,85 @@ SQLITE = Dialect(
         "UPDATE {target} SET {column} = {old}",
         "ALTER TABLE {target} DROP COLUMN {old}",
     ),
-    differs="IS NOT",
+    # The staged value comes first: SQLite compares with the collation of the left operand, and that of an
+    # existing column may ignore case.
+    differs="{new} IS NOT {old}",
 )
 
-DIALECTS: Mapping[str, Dialect] = {"duckdb": DUCKDB, "postgres": POSTGRES, "sqlite": SQLITE}
+MYSQL = Dialect(
+    name="MySQL",
+    types={
+        Kind.TEXT: "longtext",
+        Kind.INTEGER: "bigint",
+        Kind.DECIMAL: "decimal({p},{s})",
+        Kind.FLOAT: "double",
+        Kind.BOOLEAN: "tinyint(1)",
+        Kind.DATE: "date",
+        Kind.TIMESTAMP: "datetime(6)",
+        # Its TIMESTAMP ends in 2038: instants are the clock in UTC.
+        Kind.TIMESTAMPTZ: "datetime(6)",
+    },
+    key_text=("varchar(768)", "varchar(1000)"),
+    casts={Kind.TEXT: "char", Kind.INTEGER: "signed", Kind.BOOLEAN: "signed"},
+    holds=_holds(
+        TEXT="longtext",
+        INTEGER="bigint, double",
+        DECIMAL="",
+        FLOAT="double",
+        BOOLEAN="tinyint, smallint, int, bigint",
+        DATE="date",
+        TIMESTAMP="",
+        TIMESTAMPTZ="",
+    ),
+    decimals=frozenset({"decimal"}),
+    settings=(
+        # Names in double quotes, and an error instead of a value that is cut off.
+        "SET SESSION sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,"
+        "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+        "SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}",
+        "SET SESSION time_zone = '+00:00'",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    ),
+    describe="""
+        SELECT CASE t.table_type WHEN 'BASE TABLE' THEN 'table' ELSE 'view' END, c.column_name,
+               CASE WHEN c.data_type IN ('int', 'bigint', 'mediumint', 'smallint')
+                    THEN concat(c.data_type, CASE WHEN c.column_type LIKE '%%unsigned%%'
+                                             THEN ' unsigned' ELSE '' END)
+                    ELSE c.column_type END,
+               c.is_nullable = 'NO', c.column_default IS NOT NULL OR c.extra LIKE '%%auto_increment%%',
+               coalesce(c.generation_expression, '') <> '',
+               (SELECT group_concat(s.index_name SEPARATOR ' ') FROM information_schema.statistics s
+                WHERE s.table_schema = c.table_schema AND s.table_name = c.table_name
+                  AND s.column_name = c.column_name AND s.non_unique = 0 AND s.sub_part IS NULL)
+        FROM information_schema.columns c
+        JOIN information_schema.tables t USING (table_schema, table_name)
+        WHERE c.table_schema = coalesce(%s, database()) AND c.table_name = %s
+        ORDER BY c.ordinal_position""",
+    default_schema="SELECT database()",
+    temporary="CREATE TEMPORARY TABLE {name} ({columns}, KEY ({index})) {options}",
+    primary_key=("PRIMARY KEY ({index})", "KEY ({index})"),
+    index_bytes=3072,
+    table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin",
+    # Two names at most are given at a time in older versions; ours is one for all.
+    begin="SELECT GET_LOCK(%s, {seconds})",
+    creates="hidden",
+    appear="RENAME TABLE {pairs}",
+    alters_apart=True,
+    widen=("ALTER TABLE {target} MODIFY COLUMN {column} {type}",),
+    update=UPDATE_JOIN,
+    assign="{target}.{column} = {value}",
+    differs="NOT ({new} <=> {old})",
+    max_name_bytes=64,
+)
+
+#: Trailing blanks count in both, but the collation in which they do has another name.
+MARIADB = replace(
+    MYSQL,
+    name="MariaDB",
+    table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+)
+
+DIALECTS: Mapping[str, Dialect] = {"duckdb": DUCKDB, "mysql": MYSQL, "postgres": POSTGRES, "sqlite": SQLITE}
 
 
 def dialect_of(hook: DbApiHook) -> Dialect:

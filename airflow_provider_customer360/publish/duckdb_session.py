@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
+from airflow_provider_customer360.publish import dialects
 from airflow_provider_customer360.publish.dialects import DUCKDB
-from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,20 +31,27 @@ class DuckDBSession:
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         return list(self._connection.execute(statement, list(parameters)).fetchall())
 
-    def load(self, staging: str, batch: pa.RecordBatch) -> None:
+    def load(self, table: str, batch: pa.RecordBatch) -> None:
         import pyarrow as pa
 
         self._connection.register("customer360_batch", pa.Table.from_batches([batch]))
-        self._connection.execute(f"INSERT INTO {quoted(staging)} SELECT * FROM customer360_batch")
+        self._connection.execute(f"INSERT INTO {table} SELECT * FROM customer360_batch")
         self._connection.unregister("customer360_batch")
 
     def begin(self, targets: Sequence[Table]) -> None:
         # DuckDB does not wait for another writer, it fails; and it decides at the first statement what a
         # transaction sees, therefore the staging table was filled before.
-        self._has_turn = self._turn.acquire()
+        self._has_turn = self._turn.acquire(timeout=dialects.LOCK_SECONDS)
+        if not self._has_turn:
+            raise TimeoutError
         self._connection.execute(self.dialect.begin)
 
-    def commit(self) -> None:
+    def release(self) -> None:
+        self._connection.rollback()
+        self._has_turn = False
+        self._turn.release()
+
+    def commit(self, rename: str = "") -> None:
         self._connection.commit()
 
     def rollback(self) -> None:

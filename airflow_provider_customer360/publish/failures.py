@@ -34,8 +34,13 @@ class TransientPublishError(PublishError, TransientError):
     """A failure that passes by itself: connection lost, deadlock, table or file in use."""
 
 
-def guarded(action: Callable[[], Result], subject: str) -> Result:
+def guarded(action: Callable[[], Result], subject: str, *, in_doubt: bool = False) -> Result:
     """Do what talks to the database; only class, code and advice of a failure get out.
+
+    Args:
+        action: what is done.
+        subject: what it is, for the error.
+        in_doubt: whether it was done cannot be known if the connection breaks.
 
     Raises:
         PublishError: the action failed.
@@ -47,20 +52,25 @@ def guarded(action: Callable[[], Result], subject: str) -> Result:
     except Customer360Error:
         raise  # already one of ours
     except Exception as failure:
-        error = _retold(failure, subject).with_traceback(failure.__traceback__)
+        error = _retold(failure, subject, in_doubt).with_traceback(failure.__traceback__)
     raise error
 
 
-def _retold(error: Exception, subject: str) -> PublishError:
+def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
     code = code_of(error)
     label = code or type(error).__name__
     transient = is_transient(error)
     advice = [text for prefix, text in _ADVICE.items() if label.startswith(prefix)]
     if transient:
         advice = ["This passes by itself; run the task again, or give it retries."]
+    outcome = (
+        "it is not known whether that was committed: the tables are all old or all new"
+        if in_doubt and transient
+        else "nothing was written"
+    )
     named = f" ({code})" if code else ""
     return (TransientPublishError if transient else PublishError)(
-        f"{subject} failed with {type(error).__name__}{named}{_constraint(error)}; nothing was written. "
+        f"{subject} failed with {type(error).__name__}{named}{_constraint(error)}; {outcome}. "
         f"{' '.join(advice)} The database's own message may quote customers and is left out."
     )
 

@@ -11,7 +11,7 @@ from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.unify.errors import ConfigError
 
 if TYPE_CHECKING:
-    from airflow_provider_customer360.publish.dialects import Dialect
+    from airflow_provider_customer360.publish.dialect import Dialect
 
 _LOWER_ASCII = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 

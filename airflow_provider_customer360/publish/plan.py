@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.columns import ColumnType, ExistingColumn, type_of
-from airflow_provider_customer360.publish.dialects import Dialect
+from airflow_provider_customer360.publish.dialect import Dialect
+from airflow_provider_customer360.publish.loads import SchemaChange
 from airflow_provider_customer360.publish.names import column_names, fold
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
 
@@ -27,6 +28,8 @@ class Column:
         native: its type in the staging table and in a new target.
         is_key: it is a column of the key.
         cast: the target's type where values are converted before they are compared.
+        is_new: the target does not have it, or has one of its name that goes.
+        widened: what the target's column becomes.
     """
 
     name: str
@@ -35,6 +38,8 @@ class Column:
     native: str
     is_key: bool
     cast: str | None = None
+    is_new: bool = False
+    widened: ColumnType | None = None
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,16 @@ class Plan:
     Attributes:
         columns: those of the rows; the key's come first.
         create: the target does not exist.
-        added: columns that the target lacks.
-        widened: columns whose type has to become another, with that type.
         nulled: columns that the rows no longer have.
+        dropped: columns that go, with all their values.
         key_is_unique: the database guarantees it.
     """
 
     target: Table
     columns: tuple[Column, ...]
     create: bool
-    added: tuple[Column, ...] = ()
-    widened: tuple[tuple[str, str], ...] = ()
     nulled: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     key_is_unique: bool = True
 
     @property
@@ -83,6 +86,16 @@ class Plan:
     def values(self) -> tuple[Column, ...]:
         """All other columns."""
         return tuple(column for column in self.columns if not column.is_key)
+
+    @property
+    def added(self) -> tuple[Column, ...]:
+        """Columns that an existing target lacks."""
+        return tuple(column for column in self.columns if column.is_new and not self.create)
+
+    @property
+    def alters(self) -> bool:
+        """Whether an existing target gets other columns or types."""
+        return bool(self.added or self.dropped or any(column.widened for column in self.columns))
 
 
 def columns_of(schema: pa.Schema, key: Sequence[str], dialect: Dialect) -> tuple[Column, ...]:
@@ -99,71 +112,81 @@ def columns_of(schema: pa.Schema, key: Sequence[str], dialect: Dialect) -> tuple
             "more of them, and no name may come twice."
         )
     names = column_names(schema.names, max_bytes=dialect.max_name_bytes, folds_case=dialect.folds_case)
-    columns = {
-        field.name: Column(name, f"c{position}", kind, dialect.native(kind), field.name in key)
-        for position, (field, name, kind) in enumerate(zip(schema, names, map(type_of, schema), strict=True))
-    }
+    columns = {}
+    for position, (field, name) in enumerate(zip(schema, names, strict=True)):
+        kind, is_key = type_of(field), field.name in key
+        native = dialect.native(kind, len(key) if is_key else 0)
+        columns[field.name] = Column(name, f"c{position}", kind, native, is_key)
     return (*(columns.pop(name) for name in key), *columns.values())
 
 
-def make_plan(dialect: Dialect, target: Table, columns: Sequence[Column], relation: Relation | None) -> Plan:
+def make_plan(
+    dialect: Dialect,
+    target: Table,
+    columns: Sequence[Column],
+    relation: Relation | None,
+    on_schema_change: SchemaChange = "add",
+) -> Plan:
     """Compare the rows' columns, the key's first, with the existing table.
 
     Raises:
-        PublishError: the table cannot hold the rows.
+        PublishError: the table cannot hold the rows, or would have to change and may not.
     """
     if relation is None:
-        return Plan(target, tuple(columns), create=True)
+        return Plan(target, tuple(replace(column, is_new=True) for column in columns), create=True)
     if relation.kind != "table":
         raise PublishError(f"{target} is not a table but a view or the like; give target_table another name.")
     existing = {fold(column.name, dialect.folds_case): column for column in relation.columns}
     found = [existing.pop(fold(column.name, dialect.folds_case), None) for column in columns]
     pairs = list(zip(columns, found, strict=True))
-    added = tuple(column for column, old in pairs if old is None)
-    lacking = [column.name for column in added if column.is_key]
+    lacking = [column.name for column, old in pairs if old is None and column.is_key]
     if lacking:
         raise PublishError(
             f"Table {target} has no column {_listed(lacking)}, which is part of its key; add it, drop the "
             "table, or give target_table another name."
         )
-    matched = tuple(_matched(dialect, column, old) for column, old in pairs)
-    return Plan(
-        target,
-        matched,
-        create=False,
-        added=added,
-        widened=_widened(dialect, target, [(column, old) for column, old in pairs if old is not None]),
-        nulled=tuple(column.name for column in existing.values() if _becomes_null(target, column)),
-        key_is_unique=relation.is_unique({column.name for column in matched if column.is_key}),
+    matched = [_matched(dialect, column, old) for column, old in pairs]
+    unfit = [(column, old) for (column, old), fit in zip(pairs, matched, strict=True) if old and not fit]
+    gone = list(existing.values())
+    if on_schema_change != "replace" or any(column.is_key for column, _ in unfit):
+        _refuse_conflicts(target, unfit)
+        gone = [column for column in gone if _becomes_null(target, column)]
+    columns = tuple(
+        fit or replace(column, is_new=True) for (column, _), fit in zip(pairs, matched, strict=True)
     )
+    is_unique = relation.is_unique({column.name for column in columns if column.is_key})
+    plan = Plan(target, columns, create=False, key_is_unique=is_unique)
+    names = tuple(column.name for column in gone)
+    if on_schema_change == "replace":
+        return replace(plan, dropped=(*names, *(old.name for _, old in unfit)))
+    if on_schema_change == "fail":
+        _refuse_changes(plan, names)
+    return replace(plan, nulled=names)
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _matched(dialect: Dialect, column: Column, existing: ExistingColumn | None) -> Column:
+def _matched(dialect: Dialect, column: Column, existing: ExistingColumn | None) -> Column | None:
+    """The column as it meets the one that exists; None where that can neither hold nor become it."""
     if existing is None:
-        return column
+        return replace(column, is_new=True)
+    column = replace(column, name=existing.name)
     # Values are converted before they are compared: above 2^53 an integer never equals the double that
     # it was stored as.
-    return replace(column, name=existing.name, cast=dialect.converted(column.type, existing))
+    if cast := dialect.converted(column.type, existing):
+        return replace(column, cast=cast)
+    if existing.native.lower() == column.native.lower() or dialect.fits(column.type, existing):
+        return column
+    wider = dialect.widened(column.type, existing)
+    return replace(column, widened=wider) if wider else None
 
 
-def _widened(
-    dialect: Dialect, target: Table, pairs: Sequence[tuple[Column, ExistingColumn]]
-) -> tuple[tuple[str, str], ...]:
-    """The existing columns that need a wider type, with that type."""
-    tight = [
-        (column, old)
-        for column, old in pairs
-        if not dialect.fits(column.type, old) and not dialect.converted(column.type, old)
-    ]
-    wider = [(old.name, dialect.widened(column.type, old)) for column, old in tight]
+def _refuse_conflicts(target: Table, unfit: Sequence[tuple[Column, ExistingColumn]]) -> None:
     conflicts = [
         f"{old.name!r} is {old.native or 'without a type'}, the new rows need {column.native}"
-        for (column, old), (_, wide) in zip(tight, wider, strict=True)
-        if wide is None
+        for column, old in unfit
     ]
     if conflicts:
         raise PublishError(
@@ -171,7 +194,22 @@ def _widened(
             "their types with ALTER TABLE, drop or rename them (they are then added anew), or give "
             "target_table another name. The table is as it was."
         )
-    return tuple((name, wide) for name, wide in wider if wide)
+
+
+def _refuse_changes(plan: Plan, gone: Sequence[str]) -> None:
+    widened = [f"{one.name!r} to {one.widened.kind.name.lower()}" for one in plan.columns if one.widened]
+    changes = {
+        "new": _listed([column.name for column in plan.added]),
+        "gone": _listed(gone),
+        "of another type": ", ".join(widened),
+    }
+    told = "; ".join(f"{what}: {names}" for what, names in changes.items() if names)
+    if told:
+        raise PublishError(
+            f"The columns of table {plan.target} would change ({told}), and on_schema_change is 'fail'. The "
+            "table is as it was. Alter it, name the columns in identifiers, metrics and attributes, or let "
+            "on_schema_change be 'add'."
+        )
 
 
 def _becomes_null(target: Table, column: ExistingColumn) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.batches import to_csv
 from airflow_provider_customer360.publish.dialects import POSTGRES
-from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,8 +37,8 @@ class PostgresSession:
             # The connection's "cursor" extra may ask for rows that are dicts.
             return [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in cursor.fetchall()]
 
-    def load(self, staging: str, batch: pa.RecordBatch) -> None:
-        statement = f"COPY {quoted(staging)} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
+    def load(self, table: str, batch: pa.RecordBatch) -> None:
+        statement = f"COPY {table} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
         text = to_csv(batch)
         with self._connection.cursor() as cursor:
             if hasattr(cursor, "copy_expert"):
@@ -49,11 +48,15 @@ class PostgresSession:
                     copy.write(text)
 
     def begin(self, targets: Sequence[Table]) -> None:
-        # One transaction from the connection on: behind a pooler, the temporary table would not outlast it.
+        # One transaction from the connection on, with a point in it to go back to.
+        self.execute("SAVEPOINT customer360")
         for target in targets:
             self.fetch(self.dialect.begin, (target.schema, target.name))
 
-    def commit(self) -> None:
+    def release(self) -> None:
+        self.execute("ROLLBACK TO SAVEPOINT customer360")  # locks taken since then are given back, too
+
+    def commit(self, rename: str = "") -> None:
         self._connection.commit()
 
     def rollback(self) -> None:

@@ -1,100 +1,231 @@
-"""One load on its way to its table: staged, then merged under a lock."""
+"""One load on its way to its table: staged, compared, then merged under a lock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.publish import statements
+from airflow_provider_customer360.publish.audited import Audited
 from airflow_provider_customer360.publish.batches import clean, cut
+from airflow_provider_customer360.publish.columns import ColumnType, Kind, type_of
 from airflow_provider_customer360.publish.failures import guarded
-from airflow_provider_customer360.publish.loads import Load, Published
-from airflow_provider_customer360.publish.plan import Plan, columns_of, make_plan
+from airflow_provider_customer360.publish.loads import Load, Published, Snapshot
+from airflow_provider_customer360.publish.plan import columns_of, make_plan
 from airflow_provider_customer360.publish.session import Session, relation_of
+from airflow_provider_customer360.publish.statements import Temporaries
 from airflow_provider_customer360.unify.errors import PublishError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@dataclass(frozen=True)
+class Differences:
+    """How many rows of the load are new or changed, and how many of the target go."""
+
+    new: int
+    changed: int
+    gone: int
+
+
 class Publication:
-    """A load, its target and its staging table; every call to the database is guarded."""
+    """A load, its target and its temporary tables; every call to the database is guarded.
+
+    In this order: `stage`, `lock`, `compare`, `audit`, `merge`; from `lock` on again where something has
+    to be done `apart`.
+    """
 
     def __init__(self, session: Session, load: Load) -> None:
         self._session = session
         self._dialect = session.dialect
-        self._load = load
-        self.target = load.target
-        self._staging = statements.staging_name(self.target)
+        self._tables = Temporaries.of(load.target, len(load.removals))
         self._columns = columns_of(load.schema, load.key, session.dialect)
         self._key = [column for column in self._columns if column.is_key]
+        self._rows = 0
+        self._differences = Differences(0, 0, 0)
+        self.load = load
+        self.target = load.target
+        #: What comes before the transaction has been done.
+        self.is_prepared = False
 
-    def plan(self) -> Plan:
-        """What has to happen to the target as it is.
+    def plan(self) -> None:
+        """Find out what has to happen to the target as it is.
 
         Raises:
             PublishError: it cannot hold the rows.
         """
-        return make_plan(self._dialect, self.target, self._columns, relation_of(self._session, self.target))
+        self._relation = relation_of(self._session, self.target)
+        change = self.load.on_schema_change
+        self._plan = make_plan(self._dialect, self.target, self._columns, self._relation, change)
 
-    def stage(self) -> int:
-        """Load all rows into a table that only this connection sees; return their number.
+    def stage(self) -> None:
+        """Load all rows into a table that only this connection sees.
 
         Raises:
             PublishError: two of them have the same key.
         """
-        self._run(statements.create_staging(self._dialect, self._staging, self._columns))
-        staged = 0
-        for batch in self._load.batches:  # not guarded: its errors are the caller's own
-            self._guarded(partial(self._stage_batch, batch))
-            staged += batch.num_rows
-        self._run(statements.after_load(self._dialect, self._staging, self._key))
-        if self._guarded(lambda: self._session.fetch(statements.repeated_key(self._staging, self._key))):
+        self._create(self._tables.staging, statements.staged_columns(self._columns), self._index)
+        keys = [(column.staged, column.native) for column in self._key]
+        is_new = ("is_new", self._dialect.native(ColumnType(Kind.INTEGER)))
+        self._create(self._tables.differences, [*keys, is_new], self._index)
+        self._rows = self._fill(self._tables.staging, self.load.batches, self.load.schema)
+        self._run(statements.after_load(self._dialect, self._tables.staging, self._index))
+        if self._fetch(statements.repeated_key(self._tables.staging, self._key)):
             names = ", ".join(repr(column.name) for column in self._key)
             raise PublishError(
                 f"Two rows for table {self.target} have the same key ({names}); nothing was written. Keys "
                 "must differ (in Postgres also without their NUL characters)."
             )
-        return staged
+        if self.load.snapshot:
+            self._stage_times(self.load.snapshot)
+        for name, removal in zip(self._tables.removals, self.load.removals, strict=True):
+            self._stage_values(name, removal.batches, removal.schema)
 
-    def lock(self) -> Plan:
-        """Keep other writers from the target; return the plan for what they have left."""
-        plan = self.plan()
+    def lock(self) -> None:
+        """Keep other writers from the target, and plan for what they have left."""
+        for debris in () if self.is_prepared else statements.drop_hidden(self._dialect, self.target):
+            self._run(debris)
+        self.plan()
+        if not self._plan.create:
+            self._run(statements.lock(self._dialect, self.target))
+            self.plan()
+
+    def compare(self) -> None:
+        """Find out what differs between the staged rows and the locked target."""
+        if self._plan.create:
+            self._differences = Differences(self._rows, 0, 0)
+            return
+        repeated = 0
+        if self.load.mode == "replace" and not self._plan.key_is_unique:
+            repeated = self._delete(statements.repeated_in_target(self._plan))
+        changed = self.load.mode != "append"
+        self._run(statements.find_differences(self._dialect, self._tables, self._plan, changed=changed))
+        self._run(statements.after_load(self._dialect, self._tables.differences, self._index))
+        differing, new = map(int, self._fetch(statements.count_differences(self._tables))[0])
+        self._differences = Differences(new, differing - new, repeated + self._count(self._gone()))
+
+    def audit(self) -> None:
+        """Let the caller look at what is to be published, beside what is."""
+        if self.load.audit:
+            audited = Audited(self._session, self.load, self._plan, self._relation, self._tables)
+            self.load.audit(audited)
+
+    def apart(self) -> list[str]:
+        """Statements that are committed by themselves, before the transaction; empty once they were."""
+        if self._is_hidden and self.is_prepared:
+            return []
+        if self._is_hidden or (self._plan.create and self._dialect.creates == "before"):
+            return [statements.create_target(self._dialect, self._plan, self._home)]
+        is_apart = self._dialect.alters_apart and not self._plan.dropped and not self._plan.create
+        return statements.alter(self._dialect, self._plan) if is_apart else []
+
+    def merge(self) -> list[tuple[str, str]]:
+        """Bring what differs into the locked target; return which tables are to be renamed at the end."""
+        plan, found = self._plan, self._differences
+        if self._is_hidden:
+            self._run(statements.insert_new(self._tables, plan, self._home, everything=True))
+            return statements.swap(self.target)[1 if plan.create else 0 :]
         if plan.create:
-            return plan
-        self._run(statements.lock(self._dialect, self.target))
-        return self.plan()
+            self._run(statements.create_target(self._dialect, plan, self._home))
+        for statement in [] if plan.create else statements.alter(self._dialect, plan):
+            self._run(statement)
+        if found.gone and (condition := self._gone()):
+            self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
+        if found.changed:
+            self._run(statements.update_changed(self._dialect, self._tables, plan))
+        if found.new:
+            everything = found.new == self._rows
+            self._run(statements.insert_new(self._tables, plan, self._home, everything=everything))
+        return []
 
-    def merge(self, plan: Plan, staged: int) -> Published:
-        """Bring the staged rows into the locked target."""
-        self._prepare(plan)
-        deleted = updated = 0
-        if self._load.mode == "replace" and not plan.create:
-            if not plan.key_is_unique:
-                deleted += self._run(statements.delete_repeated(plan))
-            deleted += self._run(statements.delete_gone(self._staging, plan))
-            updated = self._run(statements.update_changed(self._dialect, self._staging, plan))
-        inserted = self._run(statements.insert_new(self._staging, plan))
-        return Published(staged, inserted, updated, deleted, staged - inserted - updated, plan.create)
+    def published(self) -> Published:
+        """What merging does to the target."""
+        found = self._differences
+        unchanged = self._rows - found.new - found.changed
+        return Published(self._rows, found.new, found.changed, found.gone, unchanged, self._plan.create)
 
-    def _stage_batch(self, batch: pa.RecordBatch) -> None:
-        for part in cut(batch):
-            self._session.load(self._staging, clean(part, self._load.schema))
+    @property
+    def _is_hidden(self) -> bool:
+        """Whether rows go into a table under a hidden name: a new one, or one that has to lose columns."""
+        return self._dialect.creates == "hidden" and (self._plan.create or bool(self._plan.dropped))
 
-    def _prepare(self, plan: Plan) -> None:
-        """Make the target a table that can hold the rows."""
-        if plan.create:
-            self._run(statements.create_target(self._dialect, plan))
-        for column in plan.added:
-            self._run(statements.add_column(plan, column))
-        for name, native in plan.widened:
-            for statement in statements.widen_column(self._dialect, plan, name, native):
-                self._run(statement)
+    @property
+    def _home(self) -> str:
+        """The table that rows are put into, quoted."""
+        return statements.hidden("new", self.target) if self._is_hidden else self.target.quoted
 
-    def _run(self, statement: str) -> int:
-        """Execute a statement; an empty one touches no rows."""
-        return int(self._guarded(lambda: self._session.execute(statement))) if statement else 0
+    def _gone(self) -> str:
+        """The condition under which a row of the target goes; empty if none does."""
+        snapshot = self.load.snapshot
+        conditions = statements.gone(
+            self._tables,
+            self._plan,
+            mode=self.load.mode,
+            snapshot=snapshot.column if snapshot else None,
+            oldest=bool(snapshot and snapshot.oldest),
+        )
+        known = {column.name for column in self._relation.columns} if self._relation else set()
+        for name, removal in zip(self._tables.removals, self.load.removals, strict=True):
+            if known.issuperset(removal.columns):
+                conditions.append(statements.removed(self._tables, self._plan, name, removal.columns))
+        return " OR ".join(conditions)
+
+    @property
+    def _index(self) -> str:
+        return statements.indexed(self._dialect, self._key, staged=True)
+
+    def _create(self, name: str, columns: Sequence[tuple[str, str]], key: str) -> None:
+        if drop := self._dialect.drop_temporary:
+            self._run(drop.format(name=name))
+        self._run(statements.create_temporary(self._dialect, name, columns, key))
+
+    def _fill(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+        rows = 0
+        for batch in batches:  # not guarded: its errors are the caller's own
+            for part in cut(batch):
+                self._guarded(partial(self._load_batch, name, part, schema))
+            rows += batch.num_rows
+        return rows
+
+    def _load_batch(self, name: str, batch: pa.RecordBatch, schema: pa.Schema) -> None:
+        self._session.load(name, clean(batch, schema))
+
+    def _stage_values(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+        """Put values that statements compare with into a temporary table: they never become text."""
+        types = [type_of(field) for field in schema]
+        columns = [(f"c{i}", self._dialect.native(kind, len(types))) for i, kind in enumerate(types)]
+        self._create(name, columns, ", ".join(name for name, _ in columns))
+        self._fill(name, batches, schema)
+
+    def _stage_times(self, snapshot: Snapshot) -> None:
+        import pyarrow as pa
+
+        instant = pa.timestamp("us", tz="UTC")
+        times = {"c0": pa.array([snapshot.at], instant), "c1": pa.array([snapshot.oldest], instant)}
+        table = pa.table(times)
+        self._stage_values(self._tables.snapshot, table.to_batches(), table.schema)
+
+    def _count(self, condition: str) -> int:
+        statement = f"SELECT count(*) FROM {self.target.quoted} WHERE {condition}"
+        return int(self._fetch(statement)[0][0]) if condition else 0
+
+    def _delete(self, condition: str) -> int:
+        """Delete rows, whose number is asked for before: not every driver tells it."""
+        if count := self._count(condition):
+            self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
+        return count
+
+    def _fetch(self, query: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._guarded(lambda: self._session.fetch(query))
+        return rows
+
+    def _run(self, statement: str) -> None:
+        """Execute a statement; an empty one does nothing."""
+        if statement:
+            self._guarded(lambda: self._session.execute(statement))
 
     def _guarded(self, action: Callable[[], Any]) -> Any:
         return guarded(action, f"Publishing to {self.target}")

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import Table
+from airflow_provider_customer360.publish import dialects
 from airflow_provider_customer360.publish.columns import ExistingColumn
-from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, Dialect, dialect_of
+from airflow_provider_customer360.publish.dialect import Dialect
+from airflow_provider_customer360.publish.dialects import dialect_of
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
 from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.plan import Relation
@@ -32,8 +34,8 @@ class Session(Protocol):
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         """Run a query."""
 
-    def load(self, staging: str, batch: pa.RecordBatch) -> None:
-        """Append a batch to the staging table."""
+    def load(self, table: str, batch: pa.RecordBatch) -> None:
+        """Append a batch to a temporary table, whose name is quoted."""
 
     def begin(self, targets: Sequence[Table]) -> None:
         """Start the transaction that changes the targets, after all others that change any of them.
@@ -41,7 +43,11 @@ class Session(Protocol):
         Runs that name the same targets in another order may wait for each other for ever.
         """
 
-    def commit(self) -> None: ...
+    def release(self) -> None:
+        """Undo what was done since `begin`, as if it had not been called; temporary tables stay."""
+
+    def commit(self, rename: str = "") -> None:
+        """Commit, then at once rename the tables that were filled under hidden names."""
 
     def rollback(self) -> None: ...
 
@@ -63,10 +69,16 @@ def open_session(hook: DbApiHook) -> Session:
     dialect = dialect_of(hook)
     connection = _connected(hook)
     try:
-        return guarded(lambda: _SESSIONS[dialect.name](connection), "Connecting")
+        return guarded(lambda: _set_up(_SESSIONS[dialect.name](connection)), "Connecting")
     except BaseException:
         connection.close()
         raise
+
+
+def _set_up(session: Session) -> Session:
+    for setting in session.dialect.settings:
+        session.execute(setting.format(seconds=round(dialects.LOCK_SECONDS)))
+    return session
 
 
 def relation_of(session: Session, table: Table) -> Relation | None:
@@ -82,7 +94,7 @@ def relation_of(session: Session, table: Table) -> Relation | None:
 
 def _connected(hook: DbApiHook) -> Any:
     """A connection; waits while another process has the DuckDB file, which by itself refuses at once."""
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + dialects.LOCK_SECONDS
     while True:
         try:
             return hook.get_conn()

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.batches import to_rows
-from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, SQLITE
+from airflow_provider_customer360.publish.dialects import SQLITE
 from airflow_provider_customer360.unify.errors import PublishError
-from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,9 +28,6 @@ class SqliteSession:
             )
         self._connection = connection
         connection.isolation_level = None  # transactions begin where we say, not where the driver thinks
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
-        # A full cache is written before the commit and shuts readers out from then on: 256 MiB, not 2.
-        connection.execute("PRAGMA cache_size = -262144")
 
     def execute(self, statement: str) -> int:
         return int(self._connection.execute(statement).rowcount)
@@ -39,17 +35,20 @@ class SqliteSession:
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         return list(map(tuple, self._connection.execute(statement, tuple(parameters))))
 
-    def load(self, staging: str, batch: pa.RecordBatch) -> None:
+    def load(self, table: str, batch: pa.RecordBatch) -> None:
         marks = ", ".join("?" * batch.num_columns)
         # This transaction holds no lock: the staging table is in a file of its own.
         self._connection.execute("BEGIN")
-        self._connection.executemany(f"INSERT INTO temp.{quoted(staging)} VALUES ({marks})", to_rows(batch))
+        self._connection.executemany(f"INSERT INTO temp.{table} VALUES ({marks})", to_rows(batch))
         self._connection.execute("COMMIT")
 
     def begin(self, targets: Sequence[Table]) -> None:
         self._connection.execute(self.dialect.begin)
 
-    def commit(self) -> None:
+    def release(self) -> None:
+        self._connection.rollback()
+
+    def commit(self, rename: str = "") -> None:
         self._connection.commit()
 
     def rollback(self) -> None:

@@ -4,35 +4,77 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from airflow_provider_customer360.database.tables import Table
-from airflow_provider_customer360.publish.dialects import Dialect
+from airflow_provider_customer360.publish.columns import ColumnType, Kind
+from airflow_provider_customer360.publish.dialect import Dialect
 from airflow_provider_customer360.publish.plan import Column, Plan
 from airflow_provider_customer360.unify.quoting import quoted
 
+#: Every table that publishing makes for itself begins like this; no target does by accident.
+PREFIX = "customer360_"
+#: What statements call a staged row, a difference and another row: a target may be called s.
+S, D, R = f"{PREFIX}s", f"{PREFIX}d", f"{PREFIX}r"
 
-def staging_name(target: Table) -> str:
-    """A name that no target has by accident, for a temporary one would hide it."""
-    return f"customer360_staging_{hashlib.sha256(target.quoted.encode()).hexdigest()[:8]}"
+
+@dataclass(frozen=True)
+class Temporaries:
+    """The names of the tables that publishing to one target needs for a while, quoted."""
+
+    staging: str
+    differences: str
+    snapshot: str
+    removals: tuple[str, ...]
+
+    @classmethod
+    def of(cls, target: Table, removals: int) -> Temporaries:
+        """Names that follow from the target's, so that a later run finds what an earlier one left."""
+        names = ["staging", "differences", "snapshot", *(f"removal{i}" for i in range(removals))]
+        made = [quoted(temporary_name(what, target)) for what in names]
+        return cls(made[0], made[1], made[2], tuple(made[3:]))
 
 
-def create_staging(dialect: Dialect, staging: str, columns: Sequence[Column]) -> str:
-    """A temporary table: whatever kills the process, the database removes it."""
+def temporary_name(what: str, target: Table) -> str:
+    """A name that no target has by accident, for a temporary table would hide it."""
+    return f"{PREFIX}{what}_{hashlib.sha256(target.quoted.encode()).hexdigest()[:8]}"
+
+
+def create_temporary(dialect: Dialect, name: str, columns: Sequence[tuple[str, str]], key: str) -> str:
+    """A table for a while: whatever kills the process, it goes with the connection or in the next run."""
+    definitions = ", ".join(f"{column} {native}" for column, native in columns)
+    return dialect.temporary.format(
+        name=name, columns=definitions, index=key, options=dialect.table_options
+    ).strip()
+
+
+def after_load(dialect: Dialect, name: str, key: str) -> str:
+    """Prepare a loaded temporary table for joins; empty where nothing is needed."""
+    return dialect.after_load.format(name=name, key_name=quoted(name.strip('"') + "_key"), index=key)
+
+
+def staged_columns(columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """The columns of the staging table in the order of the rows."""
     by_position = sorted(columns, key=lambda column: int(column.staged[1:]))
-    definitions = [f"{column.staged} {column.native}{_not_null(column)}" for column in by_position]
-    return f"CREATE TEMPORARY TABLE {quoted(staging)} ({', '.join(definitions)}){dialect.temporary}"
+    return [(one.staged, one.native + (" NOT NULL" if one.is_key else "")) for one in by_position]
 
 
-def after_load(dialect: Dialect, staging: str, key: Sequence[Column]) -> str:
-    """Prepare the loaded staging table for joins; empty where nothing is needed."""
-    return dialect.after_load.format(
-        staging=quoted(staging), index=quoted(f"{staging}_key"), key=_staged(key)
-    )
+def indexed(dialect: Dialect, columns: Sequence[Column], *, staged: bool) -> str:
+    """The columns of a key as an index lists them, long texts by their beginnings."""
+    names = [column.staged if staged else quoted(column.name) for column in columns]
+    if dialect.index_bytes and len(columns) > 1:
+        length = dialect.index_bytes // 4 // len(columns)  # a character has up to four bytes
+        return ", ".join(
+            f"{name}({length})" if column.type.kind is Kind.TEXT else name
+            for name, column in zip(names, columns, strict=True)
+        )
+    return ", ".join(names)
 
 
 def repeated_key(staging: str, key: Sequence[Column]) -> str:
     """A row if two staged rows have the same key."""
-    return f"SELECT 1 FROM {quoted(staging)} GROUP BY {_staged(key)} HAVING count(*) > 1 LIMIT 1"
+    names = ", ".join(column.staged for column in key)
+    return f"SELECT 1 FROM {staging} GROUP BY {names} HAVING count(*) > 1"
 
 
 def lock(dialect: Dialect, target: Table) -> str:
@@ -40,82 +82,168 @@ def lock(dialect: Dialect, target: Table) -> str:
     return dialect.lock.format(target=target.quoted) if dialect.lock else ""
 
 
-def create_target(dialect: Dialect, plan: Plan) -> str:
+def hidden(what: str, target: Table) -> str:
+    """A name, in the target's schema, of a table that is to become the target, or was it; quoted."""
+    return Table(target.schema, temporary_name(what, target)).quoted
+
+
+def drop_hidden(dialect: Dialect, target: Table) -> list[str]:
+    """Remove what a run that was killed has left under hidden names."""
+    names = [hidden(what, target) for what in ("new", "old")] if dialect.creates == "hidden" else []
+    return [f"DROP TABLE IF EXISTS {name}" for name in names]
+
+
+def swap(target: Table) -> list[tuple[str, str]]:
+    """The renamings that put a new table into an old one's place; the last one if there was none."""
+    return [(target.quoted, hidden("old", target)), (hidden("new", target), target.quoted)]
+
+
+def create_target(dialect: Dialect, plan: Plan, name: str) -> str:
     """A table for the rows."""
-    definitions = [f"{quoted(column.name)} {column.native}{_not_null(column)}" for column in plan.columns]
-    if dialect.primary_key:
-        definitions.append(f"PRIMARY KEY ({_names(plan.key)})")
-    return f"CREATE TABLE {plan.target.quoted} ({', '.join(definitions)})"
+    definitions = [
+        f"{quoted(column.name)} {column.native}{' NOT NULL' if column.is_key else ''}"
+        for column in plan.columns
+    ]
+    if key := dialect.primary_key[len(plan.key) > 1]:
+        definitions.append(key.format(index=indexed(dialect, plan.key, staged=False)))
+    return f"CREATE TABLE {name} ({', '.join(definitions)}) {dialect.table_options}".strip()
 
 
-def add_column(plan: Plan, column: Column) -> str:
-    """A column that the target lacks."""
-    return f"ALTER TABLE {plan.target.quoted} ADD COLUMN {quoted(column.name)} {column.native}"
+def alter(dialect: Dialect, plan: Plan) -> list[str]:
+    """Give an existing target the columns and types that it has to have; empty if it has."""
+    target = plan.target.quoted
+    statements = [dialect.drop.format(target=target, column=quoted(name)) for name in plan.dropped]
+    statements += [
+        dialect.add.format(target=target, column=quoted(column.name), type=column.native)
+        for column in plan.added
+    ]
+    for column in plan.columns:
+        if column.widened:
+            statements += _widen(dialect, target, column.name, column.widened)
+    return statements
 
 
-def widen_column(dialect: Dialect, plan: Plan, name: str, native: str) -> list[str]:
-    """Give an existing column a wider type."""
-    old = quoted(f"customer360_old_{hashlib.sha256(name.encode()).hexdigest()[:8]}")
-    target, column = plan.target.quoted, quoted(name)
-    return [one.format(target=target, column=column, type=native, old=old) for one in dialect.widen]
+def _widen(dialect: Dialect, target: str, name: str, wider: ColumnType) -> list[str]:
+    old = quoted(f"{PREFIX}old_{hashlib.sha256(name.encode()).hexdigest()[:8]}")
+    native = dialect.native(wider)
+    return [
+        one.format(target=target, column=quoted(name), type=native, cast=dialect.cast(wider), old=old)
+        for one in dialect.widen
+    ]
 
 
-def delete_repeated(plan: Plan) -> str:
-    """Remove every row whose key comes twice: which of them is right cannot be told."""
-    key, target = _names(plan.key), plan.target.quoted
-    repeated = f"SELECT {key} FROM {target} GROUP BY {key} HAVING count(*) > 1"
-    return f"DELETE FROM {target} WHERE ({key}) IN ({repeated})"
+def repeated_in_target(plan: Plan) -> str:
+    """The condition that a row's key comes twice: which of them is right cannot be told."""
+    names = [quoted(column.name) for column in plan.key]
+    target = plan.target.quoted
+    repeated = f"SELECT {', '.join(names)} FROM {target} GROUP BY {', '.join(names)} HAVING count(*) > 1"
+    same = " AND ".join(f"{R}.{name} = {target}.{name}" for name in names)
+    return f"EXISTS (SELECT 1 FROM ({repeated}) {R} WHERE {same})"
 
 
-def delete_gone(staging: str, plan: Plan) -> str:
-    """Remove the rows that are not staged, those without a key among them."""
+def find_differences(dialect: Dialect, tables: Temporaries, plan: Plan, *, changed: bool) -> str:
+    """Fill the table of differences: the key of each staged row that is new or, if wanted, changed."""
+    key = ", ".join(f"{S}.{column.staged}" for column in plan.key)
+    if plan.create:
+        return f"INSERT INTO {tables.differences} SELECT {key}, 1 FROM {tables.staging} {S}"
+    is_new = f"{_old(plan, plan.key[0])} IS NULL"
+    wanted = [is_new, *(_differing(dialect, plan) if changed else ())]
     return (
-        f"DELETE FROM {plan.target.quoted} AS t WHERE NOT EXISTS "
-        f"(SELECT 1 FROM {quoted(staging)} AS s WHERE {_same_key(plan)})"
+        f"INSERT INTO {tables.differences} SELECT {key}, CASE WHEN {is_new} THEN 1 ELSE 0 END "
+        f"FROM {tables.staging} {S} LEFT JOIN {plan.target.quoted} ON {_same_key(plan)} "
+        f"WHERE {' OR '.join(wanted)}"
     )
 
 
-def update_changed(dialect: Dialect, staging: str, plan: Plan) -> str:
-    """Write the rows in which something differs, and only those; empty if the key is all there is."""
-    assignments = [f"{quoted(column.name)} = {_value(column)}" for column in plan.values]
-    assignments += [f"{quoted(name)} = NULL" for name in plan.nulled]
-    # The staged value comes first: SQLite compares with the collation of the left operand, and that of
-    # an existing column may ignore case.
-    differences = [f"{_value(column)} {dialect.differs} t.{quoted(column.name)}" for column in plan.values]
-    differences += [f"t.{quoted(name)} IS NOT NULL" for name in plan.nulled]
-    if not assignments:
-        return ""
-    return (
-        f"UPDATE {plan.target.quoted} AS t SET {', '.join(assignments)} FROM {quoted(staging)} AS s "
-        f"WHERE {_same_key(plan)} AND ({' OR '.join(differences)})"
+def _differing(dialect: Dialect, plan: Plan) -> list[str]:
+    """The conditions that tell a changed row; only what really differs is written."""
+    conditions = []
+    for column in plan.values:
+        old = _old(plan, column)
+        if column.is_new:
+            conditions.append(f"{_value(column)} IS NOT NULL")
+        elif column.widened:
+            old = f"CAST({old} AS {dialect.cast(column.widened)})"
+            conditions.append(dialect.differs.format(new=_value(column), old=old))
+        else:
+            conditions.append(dialect.differs.format(new=_value(column), old=old))
+    return conditions + [f"{plan.target.quoted}.{quoted(name)} IS NOT NULL" for name in plan.nulled]
+
+
+def count_differences(tables: Temporaries) -> str:
+    """How many staged rows differ, and how many of them are new."""
+    return f"SELECT count(*), coalesce(sum(is_new), 0) FROM {tables.differences}"
+
+
+def gone(tables: Temporaries, plan: Plan, *, mode: str, snapshot: str | None, oldest: bool) -> list[str]:
+    """Conditions under each of which a row of the target goes.
+
+    Args:
+        tables: the staged rows among them.
+        plan: for the target.
+        mode: of the load.
+        snapshot: the column that says of which snapshot a row is.
+        oldest: old snapshots go too.
+    """
+    column = f"{plan.target.quoted}.{quoted(snapshot)}" if snapshot else ""
+    conditions = []
+    if mode == "replace":
+        this_one = f"{column} = (SELECT c0 FROM {tables.snapshot}) AND " if column else ""
+        conditions.append(f"({this_one}{_not_staged(tables, plan)})")
+    if column and oldest:
+        conditions.append(f"{column} < (SELECT c1 FROM {tables.snapshot})")
+    return conditions
+
+
+def removed(tables: Temporaries, plan: Plan, removal: str, columns: Sequence[str]) -> str:
+    """The condition under which a row of the target is one to be removed."""
+    same = " AND ".join(
+        f"{R}.c{position} = {plan.target.quoted}.{quoted(name)}" for position, name in enumerate(columns)
     )
+    return f"(EXISTS (SELECT 1 FROM {removal} {R} WHERE {same}) AND {_not_staged(tables, plan)})"
 
 
-def insert_new(staging: str, plan: Plan) -> str:
-    """Add the rows that the target lacks; NULL, not a default, where they have no value."""
-    names = ", ".join(quoted(name) for name in [*(column.name for column in plan.columns), *plan.nulled])
+def update_changed(dialect: Dialect, tables: Temporaries, plan: Plan) -> str:
+    """Write the rows in which something differs; empty if the key is all there is."""
+    names = {
+        "target": plan.target.quoted,
+        "staged": f"{tables.staging} {S}",
+        "differing": _differing_rows(tables, plan),
+        "is_changed": f"{D}.is_new = 0",
+        "matches": _same_key(plan),
+    }
+    values = {column.name: _value(column) for column in plan.values} | dict.fromkeys(plan.nulled, "NULL")
+    assignments = [
+        dialect.assign.format(column=quoted(name), value=value, **names) for name, value in values.items()
+    ]
+    return dialect.update.format(assignments=", ".join(assignments), **names) if assignments else ""
+
+
+def insert_new(tables: Temporaries, plan: Plan, name: str, *, everything: bool) -> str:
+    """Add the new rows, or all staged ones; NULL, not a default, where they have no value."""
+    names = ", ".join(quoted(one) for one in [*(column.name for column in plan.columns), *plan.nulled])
     values = ", ".join([*map(_value, plan.columns), *("NULL" for _ in plan.nulled)])
-    return (
-        f"INSERT INTO {plan.target.quoted} ({names}) SELECT {values} FROM {quoted(staging)} AS s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {plan.target.quoted} AS t WHERE {_same_key(plan)})"
-    )
+    rows = f"{tables.staging} {S}" if everything else f"{_differing_rows(tables, plan)} WHERE {D}.is_new = 1"
+    return f"INSERT INTO {name} ({names}) SELECT {values} FROM {rows}"
+
+
+def _not_staged(tables: Temporaries, plan: Plan) -> str:
+    return f"NOT EXISTS (SELECT 1 FROM {tables.staging} {S} WHERE {_same_key(plan)})"
 
 
 def _same_key(plan: Plan) -> str:
-    return " AND ".join(f"{_value(column)} = t.{quoted(column.name)}" for column in plan.key)
+    """A staged row and a row of the target are of the same key."""
+    return " AND ".join(f"{_value(column)} = {_old(plan, column)}" for column in plan.key)
+
+
+def _differing_rows(tables: Temporaries, plan: Plan) -> str:
+    same = " AND ".join(f"{S}.{column.staged} = {D}.{column.staged}" for column in plan.key)
+    return f"{tables.staging} {S} JOIN {tables.differences} {D} ON {same}"
+
+
+def _old(plan: Plan, column: Column) -> str:
+    return f"{plan.target.quoted}.{quoted(column.name)}"
 
 
 def _value(column: Column) -> str:
-    return f"CAST(s.{column.staged} AS {column.cast})" if column.cast else f"s.{column.staged}"
-
-
-def _names(columns: Sequence[Column]) -> str:
-    return ", ".join(quoted(column.name) for column in columns)
-
-
-def _staged(columns: Sequence[Column]) -> str:
-    return ", ".join(column.staged for column in columns)
-
-
-def _not_null(column: Column) -> str:
-    return " NOT NULL" if column.is_key else ""
+    return f"CAST({S}.{column.staged} AS {column.cast})" if column.cast else f"{S}.{column.staged}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table
+from airflow_provider_customer360.publish.dialect import Dialect
 from airflow_provider_customer360.publish.dialects import dialect_of
-from airflow_provider_customer360.publish.failures import guarded
+from airflow_provider_customer360.publish.failures import TransientPublishError, guarded
 from airflow_provider_customer360.publish.fingerprints import Fingerprint, check
 from airflow_provider_customer360.publish.loads import Load, Published
 from airflow_provider_customer360.publish.names import check_length, fold
@@ -38,34 +40,88 @@ def opened(hook: DbApiHook, tables: Sequence[Table]) -> Iterator[Session]:
 
 
 def publish_all(
-    session: Session, loads: Sequence[Load], expect: Fingerprint | None, before_commit: Callable[[], None]
+    session: Session,
+    loads: Sequence[Load],
+    *,
+    another: Callable[[], AbstractContextManager[Session]],
+    expect: Fingerprint | None,
+    before_commit: Callable[[], None],
+    dry_run: bool,
 ) -> dict[str, Published]:
     """Bring every load into its table. The caller rolls back if this raises.
+
+    Args:
+        session: in which everything happens that is undone or committed together.
+        loads: one a table.
+        another: opens one more session, for what is committed by itself.
+        expect: see `publish`, as for the others.
+        before_commit: called before anything is committed.
+        dry_run: only tell.
 
     Raises:
         ConfigError, TransientPublishError, PublishError: see `publish`.
     """
     subject = f"Publishing to {', '.join(str(load.target) for load in loads)}"
-    loads = _in_order(session, loads)
-    publications = {load.table: Publication(session, load) for load in loads}
+    publications = [Publication(session, load) for load in _in_order(session, loads)]
     # 1. Refuse what is impossible before anything is loaded.
-    for publication in publications.values():
+    for publication in publications:
         publication.plan()
     # 2. Load; only this connection sees the staging tables.
-    staged = {table: publication.stage() for table, publication in publications.items()}
-    # 3. Wait for other publishers, then look at the targets again: they may have changed them.
-    guarded(lambda: session.begin([load.target for load in loads]), subject)
-    plans = {table: publication.lock() for table, publication in publications.items()}
+    for publication in publications:
+        publication.stage()
+    # 3. Wait for other publishers, look at the targets again, for they may have changed them, and compare.
+    _compare(session, publications, expect, subject)
+    if not dry_run and any(publication.apart() for publication in publications):
+        # 4. What cannot be part of the transaction is done before; no row changes by it.
+        before_commit()
+        guarded(session.release, subject)
+        with another() as other:
+            _prepare(other, publications, subject)
+        _compare(session, publications, expect, subject)
+        if any(publication.apart() for publication in publications):
+            raise TransientPublishError(
+                f"{subject}: somebody altered a table meanwhile; nothing was written."
+            )
+    if not dry_run:
+        # 5. Change what differs, unless the caller prevents it at the last moment.
+        renamed = [pair for publication in publications for pair in publication.merge()]
+        before_commit()
+        guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
+    return {publication.load.table: publication.published() for publication in publications}
+
+
+def _compare(
+    session: Session, publications: Sequence[Publication], expect: Fingerprint | None, subject: str
+) -> None:
+    """Begin the transaction; when this returns, all targets are locked, compared and audited."""
+    guarded(lambda: session.begin([publication.target for publication in publications]), subject)
+    for publication in publications:
+        publication.lock()
     if expect:
         check(session, expect)
-    # 4. Change what differs.
-    published = {
-        table: publication.merge(plans[table], staged[table]) for table, publication in publications.items()
-    }
-    # 5. The last moment at which the caller can prevent it.
-    before_commit()
+    for publication in publications:
+        publication.compare()
+    for publication in publications:
+        publication.audit()
+
+
+def _prepare(session: Session, publications: Sequence[Publication], subject: str) -> None:
+    """Commit what comes before the transaction, as far as another run has not done it meanwhile."""
+    guarded(lambda: session.begin([publication.target for publication in publications]), subject)
+    for publication in publications:
+        again = Publication(session, publication.load)
+        again.lock()
+        for statement in again.apart():
+            guarded(partial(session.execute, statement), subject)
+        publication.is_prepared = True
     guarded(session.commit, subject)
-    return published
+
+
+def _renaming(dialect: Dialect, renamed: Sequence[tuple[str, str]]) -> str:
+    """The statement that gives the tables that were filled under hidden names their own, all at once."""
+    return (
+        dialect.appear.format(pairs=", ".join(f"{old} TO {new}" for old, new in renamed)) if renamed else ""
+    )
 
 
 def _in_order(session: Session, loads: Sequence[Load]) -> list[Load]:

@@ -11,8 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airflow_provider_customer360.publish import Published, TransientPublishError, publish, table_exists
-from airflow_provider_customer360.publish import session as session_module
+from airflow_provider_customer360.publish import (
+    Published,
+    TransientPublishError,
+    dialects,
+    publish,
+    table_exists,
+)
 from airflow_provider_customer360.unify.errors import PublishError, TransientError
 from tests.publish.children import child_publishing
 from tests.publish.databases import Database, load, people, profiles
@@ -47,7 +52,7 @@ def assert_untouched(db: Database) -> None:
 
 
 def test_what_the_last_check_raises_cancels_everything(db: Database) -> None:
-    """`before_commit` may refuse; its exception gets out as it is."""
+    """`before_commit` may refuse, and before anything is altered; its exception gets out as it is."""
     db.publish(OLD)
     with pytest.raises(Cancelled):
         db.publish(NEW.append_column("added", pa.array([1, 2])), before_commit=cancel)
@@ -229,8 +234,7 @@ def test_a_file_in_use_is_worth_a_retry(
     """Another process may have the file for longer than one waits."""
     db: Database = request.getfixturevalue(name)
     db.publish(OLD)
-    monkeypatch.setattr(session_module, "BUSY_SECONDS", 0.5)
-    monkeypatch.setattr("airflow_provider_customer360.publish.sqlite_session.BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(dialects, "LOCK_SECONDS", 1.0)
     with child_publishing(db, "merged"), pytest.raises(TransientPublishError, match="run the task again"):
         db.publish(NEW)
     assert_untouched(db)

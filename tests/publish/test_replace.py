@@ -108,10 +108,10 @@ def test_a_profile_without_a_key_is_refused(db: Database) -> None:
     assert not table_exists(db.hook, "customers")
 
 
-@pytest.mark.parametrize("mode", ["upsert", "Replace", None])
-def test_other_modes_are_to_come(mode: Any) -> None:
+@pytest.mark.parametrize("mode", ["update", "Replace", None])
+def test_a_mode_that_there_is_not(mode: Any) -> None:
     """The message says what there is."""
-    with pytest.raises(ConfigError, match=r"allowed: 'replace' or 'append'"):
+    with pytest.raises(ConfigError, match=r"allowed: 'replace' or 'upsert' or 'append'"):
         load(people(), mode=mode)
 
 

@@ -1,0 +1,149 @@
+"""What statements and loading need to know about a database; the databases themselves are in `dialects`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from airflow_provider_customer360.publish.columns import (
+    ColumnType,
+    ExistingColumn,
+    Kind,
+    base_of,
+    decimal_fits,
+    is_wider,
+    widened,
+)
+
+#: Column types whose values are binary fractions: an integer is converted before it is compared.
+FLOATING = frozenset({"double precision", "double", "real", "float"})
+
+# How rows of the target take values from staged ones. `staged` is the staged rows, `differing` are those
+# that differ, `is_changed` tells the changed from the new ones, and `matches` says that a staged row has
+# the key of the target's.
+UPDATE_FROM = "UPDATE {target} SET {assignments} FROM {differing} WHERE {is_changed} AND {matches}"
+UPDATE_JOIN = "UPDATE {target} JOIN ({differing}) ON {matches} SET {assignments} WHERE {is_changed}"
+UPDATE_EACH = (
+    "UPDATE {target} SET {assignments} "
+    "WHERE EXISTS (SELECT 1 FROM {differing} WHERE {is_changed} AND {matches})"
+)
+ASSIGN_EACH = "{column} = (SELECT {value} FROM {staged} WHERE {matches})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How a database differs from others.
+
+    Attributes:
+        name: for messages.
+        types: kind of column to the type of a new column; ``{p}`` and ``{s}`` are a decimal's digits.
+        key_text: type of a new text column of a key of one column, and of one of several, where it is
+            another one.
+        casts: kind of column to the type in a CAST, where that is not the column's.
+        holds: kind of column to the names of existing types that hold each of its values exactly (and
+            bigint in a double, which is what a sum beyond 2^53 is stored as wherever people chose it).
+        sized: the number in ``varchar(10)`` and ``numeric(10, 2)`` is a limit, not a remark.
+        decimals: existing types that hold integers and decimals if their digits suffice.
+        settings: statements with which a connection begins; ``{seconds}`` is how long it may wait.
+        describe: the query for an existing table, parameters schema (or null) and name; a row for each
+            column: kind of relation, name, type, required, has default, generated, the unique indexes
+            that it is part of.
+        default_schema: the query for the schema of a table whose name states none.
+        temporary: statement that makes a table which goes with the connection; ``{index}`` is its key.
+        drop_temporary: statement that removes such a table which an earlier run has left, where one can.
+        after_load: statement that prepares a loaded temporary table for joins by its key.
+        primary_key: what a new table has for its key, of one column and of several; empty for nothing.
+        index_bytes: longest key of an index: the texts of longer ones are indexed by their beginnings.
+        table_options: what follows the columns of a new table.
+        begin: statement after which no other publisher touches the target, parameters as of `describe`.
+        lock: statement after which nobody else writes to the existing target; readers go on.
+        creates: a new table appears with the commit ("inside" the transaction); it is filled under a
+            "hidden" name and renamed when that is committed; or it is made empty "before" the transaction.
+        appear: statement that gives hidden tables their names, all at once; ``{pairs}`` are the names.
+        alters_apart: altering a table commits, or makes its readers wait until the commit: it is done
+            before the transaction, by itself.
+        add: statement that adds a column.
+        widen: statements that give an existing column another type.
+        drop: statement that drops a column.
+        update: how changed rows are written, one of the UPDATE_ templates.
+        assign: an assignment in it.
+        differs: condition that two values differ, of which either may be null.
+        max_name: longest name of a column or table, in bytes.
+        folds_case: ``"Email"`` and ``"email"`` are the same column.
+    """
+
+    name: str
+    types: Mapping[Kind, str]
+    key_text: tuple[str, str] | None = None
+    casts: Mapping[Kind, str] = field(default_factory=dict)
+    holds: Mapping[Kind, frozenset[str]]
+    sized: bool = True
+    decimals: frozenset[str]
+    settings: tuple[str, ...] = ()
+    describe: str
+    default_schema: str = "SELECT current_schema()"
+    temporary: str = "CREATE TEMPORARY TABLE {name} ({columns})"
+    drop_temporary: str = ""
+    after_load: str = ""
+    primary_key: tuple[str, str] = ("PRIMARY KEY ({index})", "PRIMARY KEY ({index})")
+    index_bytes: int | None = None
+    table_options: str = ""
+    begin: str
+    lock: str = ""
+    creates: Literal["inside", "hidden", "before"] = "inside"
+    appear: str = ""
+    alters_apart: bool = False
+    add: str = "ALTER TABLE {target} ADD COLUMN {column} {type}"
+    widen: tuple[str, ...]
+    drop: str = "ALTER TABLE {target} DROP COLUMN {column}"
+    update: str = UPDATE_FROM
+    assign: str = "{column} = {value}"
+    differs: str = "{new} IS DISTINCT FROM {old}"
+    max_name_bytes: int | None = None
+    folds_case: bool = True
+
+    def native(self, column: ColumnType, key_columns: int = 0) -> str:
+        """The type of a new column; ``key_columns`` is the size of the key that it is part of."""
+        if key_columns and self.key_text and column.kind is Kind.TEXT:
+            return self.key_text[key_columns > 1]
+        return self.types[column.kind].format(p=column.precision, s=column.scale)
+
+    def cast(self, column: ColumnType) -> str:
+        """The type in a CAST."""
+        template = self.casts.get(column.kind, self.types[column.kind])
+        return template.format(p=column.precision, s=column.scale)
+
+    def fits(self, column: ColumnType, existing: ExistingColumn) -> bool:
+        """Whether the existing column holds every value of the column exactly."""
+        base, size = base_of(existing.native)
+        if base in self.decimals and size and self.sized:
+            return decimal_fits(column, *size[:2])
+        return base in self.holds[column.kind] and not (size and self.sized)
+
+    def widened(self, column: ColumnType, existing: ExistingColumn) -> ColumnType | None:
+        """What the existing column has to become to hold the column's values, where it may."""
+        old = self._own(existing)
+        return widened(old, column) if old else None
+
+    def converted(self, column: ColumnType, existing: ExistingColumn) -> str | None:
+        """The existing type where an earlier run has widened it beyond what the column needs now."""
+        if column.kind is Kind.INTEGER and base_of(existing.native)[0] in FLOATING:
+            return self.cast(ColumnType(Kind.FLOAT))
+        old = self._own(existing)
+        # Whether a decimal suffices is a matter of its digits.
+        wider = old and old.kind not in (column.kind, Kind.DECIMAL) and is_wider(old.kind, column.kind)
+        return self.cast(old) if old and wider else None
+
+    def _own(self, existing: ExistingColumn) -> ColumnType | None:
+        """The column type that an existing column was created for, if it is of a type that we create."""
+        base, size = base_of(existing.native)
+        own = (kind for kind in self.types if base_of(self.native(ColumnType(kind)))[0] == base)
+        kind = next(own, None)
+        if kind is Kind.DECIMAL:
+            return ColumnType(kind, *size[:2]) if len(size) > 1 else None
+        return ColumnType(kind) if kind and (not size or not self.sized_type(kind)) else None
+
+    def sized_type(self, kind: Kind) -> bool:
+        """Whether the number in an existing type of this kind makes it another one than ours."""
+        return "(" not in self.types[kind]
