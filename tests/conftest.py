@@ -19,7 +19,8 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import settings
 
-from tests import mariadb_server
+from tests import firebird_engine, mariadb_server
+from tests.firebird_engine import Firebird
 from tests.mariadb_server import MariaDB
 
 # Airflow reads its settings once, when it is first imported. Therefore this happens here and not in a
@@ -176,3 +177,25 @@ def mariadb_database(mariadb: MariaDB) -> Iterator[str]:
     """The name of a database that is this test's own, and empty."""
     with mariadb.database() as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def firebird() -> Iterator[Firebird]:
+    """Firebird's engine: a database that the package does not know."""
+    if not firebird_engine.installed():
+        unavailable("Firebird tests need firebird3.0-server-core and sqlalchemy-firebird (make databases)")
+    with (
+        tempfile.TemporaryDirectory(prefix="customer360-firebird-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        engine = firebird_engine.configured(Path(folder))
+        for variable, value in engine.environment.items():
+            patch.setenv(variable, value)
+        yield engine
+
+
+@pytest.fixture
+def firebird_uri(firebird: Firebird) -> Iterator[str]:
+    """The Airflow URI of a database that is this test's own, and empty."""
+    with firebird.database() as uri:
+        yield uri
