@@ -14,11 +14,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(VERSION)
 
-.PHONY: help demo test lint types clean
+.PHONY: help demo test databases lint types clean
 
 help:
 	@echo "make demo   run an example DAG through Airflow and show the customer table"
 	@echo "make test   run the test suite"
+	@echo "make databases  install what the tests of MariaDB and Firebird need (as root or with sudo)"
 	@echo "make lint   ruff, linter and formatter"
 	@echo "make types  mypy"
 	@echo "make clean  remove everything that these made"
@@ -35,6 +36,9 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+databases: $(INSTALLED)
+	@tools/install_databases.sh $(BIN)/python
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check .

