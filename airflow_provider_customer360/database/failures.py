@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-_DRIVERS = frozenset({"MySQLdb", "duckdb", "psycopg", "psycopg2", "pymysql", "sqlite3"})
+_DRIVERS = frozenset({"MySQLdb", "duckdb", "mysql", "psycopg", "psycopg2", "pymysql", "sqlite3"})
+_MYSQL = frozenset({"MySQLdb", "mysql", "pymysql"})
 #: What passes by itself: SQLSTATE classes and SQLite's names; MySQL's numbers.
 _TRANSIENT_CODES = ("08", "40", "53", "55P03", "57P", "SQLITE_BUSY", "SQLITE_LOCKED")
-_TRANSIENT_NUMBERS = frozenset({1040, 1205, 1213, 2002, 2003, 2006, 2013})
+#: Its numbers: too many connections, shutdown, disk or table full, locks, interrupted, connections lost.
+_TRANSIENT_NUMBERS = frozenset(
+    {1021, 1040, 1053, 1114, 1205, 1213, 1317, 1927, 2002, 2003, 2006, 2013, 2055, 3024, 4031}
+)
 #: Raised without a code when a connection is refused or breaks, or a DuckDB file is in use.
 _BROKEN = frozenset({"OperationalError", "InterfaceError", "ConnectionTimeout"})
 _DUCKDB_BUSY = frozenset({"IOException", "ConnectionException", "TransactionException"})
@@ -31,8 +35,8 @@ def code_of(error: Exception) -> str | None:
 
 def number_of(error: Exception) -> int | None:
     """MySQL's number of the error, or None."""
-    first = error.args[0] if error.args else None
-    return first if isinstance(first, int) and driver_of(type(error)) in ("MySQLdb", "pymysql") else None
+    first = getattr(error, "errno", None) or (error.args[0] if error.args else None)
+    return first if isinstance(first, int) and driver_of(type(error)) in _MYSQL else None
 
 
 def is_transient(error: Exception) -> bool:

@@ -15,10 +15,10 @@ BATCH_ROWS = 50_000
 _FLOAT_DIGITS = 15
 
 
-def cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def cut(batch: pa.RecordBatch, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """Parts of a batch, none of them empty or large."""
-    for start in range(0, batch.num_rows, BATCH_ROWS):
-        yield batch.slice(start, BATCH_ROWS)
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
 
 
 def clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -57,6 +57,18 @@ def to_csv(batch: pa.RecordBatch) -> memoryview:
 def to_rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     """Rows for SQLite, which has numbers and text only."""
     return zip(*map(_sqlite_values, batch.columns), strict=True)
+
+
+def to_values(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """Rows for drivers that take Python's types; times are text, because Python's end with the year 9999."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def plain(column: pa.Array) -> pa.Array:
+        is_time = pa.types.is_timestamp(column.type)
+        return pc.cast(pc.cast(column, pa.timestamp("us")), pa.string()) if is_time else column
+
+    return zip(*(plain(column).to_pylist() for column in batch.columns), strict=True)
 
 
 def _sqlite_values(column: pa.Array) -> list[Any]:

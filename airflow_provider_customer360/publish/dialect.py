@@ -44,6 +44,7 @@ class Dialect:
         holds: kind of column to the names of existing types that hold each of its values exactly (and
             bigint in a double, which is what a sum beyond 2^53 is stored as wherever people chose it).
         sized: the number in ``varchar(10)`` and ``numeric(10, 2)`` is a limit, not a remark.
+        long_text_refused: a column of limited texts may be used, since a longer one is an error.
         decimals: existing types that hold integers and decimals if their digits suffice.
         settings: statements with which a connection begins; ``{seconds}`` is how long it may wait.
         describe: the query for an existing table, parameters schema (or null) and name; a row for each
@@ -79,6 +80,7 @@ class Dialect:
     casts: Mapping[Kind, str] = field(default_factory=dict)
     holds: Mapping[Kind, frozenset[str]]
     sized: bool = True
+    long_text_refused: bool = False
     decimals: frozenset[str]
     settings: tuple[str, ...] = ()
     describe: str
@@ -119,7 +121,8 @@ class Dialect:
         base, size = base_of(existing.native)
         if base in self.decimals and size and self.sized:
             return decimal_fits(column, *size[:2])
-        return base in self.holds[column.kind] and not (size and self.sized)
+        limited = self.sized and not (self.long_text_refused and column.kind is Kind.TEXT)
+        return base in self.holds[column.kind] and not (size and limited)
 
     def widened(self, column: ColumnType, existing: ExistingColumn) -> ColumnType | None:
         """What the existing column has to become to hold the column's values, where it may."""

@@ -188,7 +188,8 @@ MYSQL = Dialect(
     key_text=("varchar(768)", "varchar(1000)"),
     casts={Kind.TEXT: "char", Kind.INTEGER: "signed", Kind.BOOLEAN: "signed"},
     holds=_holds(
-        TEXT="longtext",
+        # What is too long for the shorter ones is refused in strict mode, never cut off.
+        TEXT="longtext, mediumtext, text, varchar",
         INTEGER="bigint, double",
         DECIMAL="",
         FLOAT="double",
@@ -198,6 +199,7 @@ MYSQL = Dialect(
         TIMESTAMPTZ="",
     ),
     decimals=frozenset({"decimal"}),
+    long_text_refused=True,
     settings=(
         # Names in double quotes, and an error instead of a value that is cut off.
         "SET SESSION sql_mode = 'ANSI_QUOTES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,"
@@ -209,10 +211,11 @@ MYSQL = Dialect(
     describe="""
         SELECT CASE t.table_type WHEN 'BASE TABLE' THEN 'table' ELSE 'view' END, c.column_name,
                CASE WHEN c.data_type IN ('int', 'bigint', 'mediumint', 'smallint')
-                    THEN concat(c.data_type, CASE WHEN c.column_type LIKE '%%unsigned%%'
+                    THEN concat(c.data_type, CASE WHEN c.column_type LIKE '%%unsigned'
                                              THEN ' unsigned' ELSE '' END)
                     ELSE c.column_type END,
-               c.is_nullable = 'NO', c.column_default IS NOT NULL OR c.extra LIKE '%%auto_increment%%',
+               c.is_nullable = 'NO',
+               coalesce(c.column_default, 'NULL') <> 'NULL' OR c.extra LIKE '%%auto_increment%%',
                coalesce(c.generation_expression, '') <> '',
                (SELECT group_concat(s.index_name SEPARATOR ' ') FROM information_schema.statistics s
                 WHERE s.table_schema = c.table_schema AND s.table_name = c.table_name
@@ -226,8 +229,8 @@ MYSQL = Dialect(
     primary_key=("PRIMARY KEY ({index})", "KEY ({index})"),
     index_bytes=3072,
     table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin",
-    # Two names at most are given at a time in older versions; ours is one for all.
-    begin="SELECT GET_LOCK(%s, {seconds})",
+    begin="""SELECT GET_LOCK(concat('customer360_', left(sha2(lower(
+        concat_ws('.', coalesce(%s, database()), %s)), 256), 32)), {seconds})""",
     creates="hidden",
     appear="RENAME TABLE {pairs}",
     alters_apart=True,
@@ -245,7 +248,12 @@ MARIADB = replace(
     table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
 )
 
-DIALECTS: Mapping[str, Dialect] = {"duckdb": DUCKDB, "mysql": MYSQL, "postgres": POSTGRES, "sqlite": SQLITE}
+DIALECTS: Mapping[str, Dialect] = {
+    "duckdb": DUCKDB,
+    "mysql": MYSQL,
+    "postgres": POSTGRES,
+    "sqlite": SQLITE,
+}
 
 
 def dialect_of(hook: DbApiHook) -> Dialect:

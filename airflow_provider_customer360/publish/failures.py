@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from airflow_provider_customer360.database.failures import code_of, is_transient
+from airflow_provider_customer360.database.failures import code_of, is_transient, number_of
 from airflow_provider_customer360.unify.errors import Customer360Error, PublishError, TransientError
 
 Result = TypeVar("Result")
@@ -27,6 +27,17 @@ _ADVICE = {
     "identifier should be: correct the data, or do not use the column as one.",
     "54011": "The profiles have more columns than the database allows; name the attributes to keep.",
     "CatalogException": "Does the schema exist?",
+}
+#: The same for MySQL, whose SQLSTATE says little.
+_MYSQL_ADVICE = {
+    **dict.fromkeys((1048, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 3819, 4025), _CONSTRAINT),
+    **dict.fromkeys((1290, 1792, 1836), _READ_ONLY),
+    **dict.fromkeys((1044, 1045, 1142, 1227, 1370), _ADVICE["42501"]),
+    **dict.fromkeys((1264, 1292, 1366), _ADVICE["22"]),
+    1049: _ADVICE["3F000"],
+    1071: _ADVICE["54000"],
+    1114: "The disk, or the space that the server may use for tables, is full; make room.",
+    1406: "A text is longer than its column; identifiers may have 768 characters.",
 }
 
 
@@ -57,12 +68,15 @@ def guarded(action: Callable[[], Result], subject: str, *, in_doubt: bool = Fals
 
 
 def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
-    code = code_of(error)
+    code, number = code_of(error), number_of(error)
     label = code or type(error).__name__
     transient = is_transient(error)
     advice = [text for prefix, text in _ADVICE.items() if label.startswith(prefix)]
+    if number is not None:
+        code = f"MySQL's error {number}"
+        advice = [_MYSQL_ADVICE[number]] if number in _MYSQL_ADVICE else []
     if transient:
-        advice = ["This passes by itself; run the task again, or give it retries."]
+        advice += ["This passes by itself; run the task again, or give it retries."]
     outcome = (
         "it is not known whether that was committed: the tables are all old or all new"
         if in_doubt and transient

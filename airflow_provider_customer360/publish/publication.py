@@ -141,6 +141,12 @@ class Publication:
             self._run(statements.insert_new(self._tables, plan, self._home, everything=everything))
         return []
 
+    def tidy(self) -> None:
+        """Remove the table whose place another has taken."""
+        if self._is_hidden and not self._plan.create:
+            for debris in statements.drop_hidden(self._dialect, self.target):
+                self._run(debris)
+
     def published(self) -> Published:
         """What merging does to the target."""
         found = self._differences

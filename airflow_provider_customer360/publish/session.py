@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_customer360.database.failures import driver_of
@@ -14,6 +14,7 @@ from airflow_provider_customer360.publish.dialect import Dialect
 from airflow_provider_customer360.publish.dialects import dialect_of
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
 from airflow_provider_customer360.publish.failures import guarded
+from airflow_provider_customer360.publish.mysql_session import MySQLSession
 from airflow_provider_customer360.publish.plan import Relation
 from airflow_provider_customer360.publish.postgres_session import PostgresSession
 from airflow_provider_customer360.publish.sqlite_session import SqliteSession
@@ -54,8 +55,11 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-_SESSIONS: dict[str, type[PostgresSession] | type[SqliteSession] | type[DuckDBSession]] = {
-    session.dialect.name: session for session in (PostgresSession, SqliteSession, DuckDBSession)
+_SESSIONS: dict[str, Callable[[Any], Session]] = {
+    "duckdb": DuckDBSession,
+    "mysql": MySQLSession,
+    "postgres": PostgresSession,
+    "sqlite": SqliteSession,
 }
 
 
@@ -66,10 +70,10 @@ def open_session(hook: DbApiHook) -> Session:
         ConfigError: no such kind of database.
         PublishError: the database refuses.
     """
-    dialect = dialect_of(hook)
+    dialect_of(hook)
     connection = _connected(hook)
     try:
-        return guarded(lambda: _set_up(_SESSIONS[dialect.name](connection)), "Connecting")
+        return guarded(lambda: _set_up(_SESSIONS[hook.conn_type](connection)), "Connecting")
     except BaseException:
         connection.close()
         raise

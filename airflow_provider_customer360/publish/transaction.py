@@ -87,6 +87,8 @@ def publish_all(
         renamed = [pair for publication in publications for pair in publication.merge()]
         before_commit()
         guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
+        for publication in publications:
+            publication.tidy()
     return {publication.load.table: publication.published() for publication in publications}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.mariadb_server import CLIENTS
 from tests.publish.databases import NAMES, Database, connect
 
 
@@ -28,8 +29,12 @@ def prepared(
 ) -> Database:
     """An empty database that hooks reach through the connection ``target``."""
     is_postgres = name.startswith("psycopg")
-    server: Any = request.getfixturevalue("postgres") if is_postgres else None
-    database = connect(name, folder, own_database(server) if server else "")
+    uri = own_database(request.getfixturevalue("postgres")) if is_postgres else ""
+    if name in CLIENTS:
+        uri = request.getfixturevalue("mariadb").airflow_uri(
+            request.getfixturevalue("mariadb_database"), name
+        )
+    database = connect(name, folder, uri)
     for variable, value in database.environment.items():
         monkeypatch.setenv(variable, value)
     if is_postgres:

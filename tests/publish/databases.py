@@ -17,6 +17,7 @@ from airflow.providers.postgres.hooks import postgres as postgres_hooks
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
 from airflow_provider_customer360.publish import Load, Published, publish
+from tests.mariadb_server import CLIENTS
 
 NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3")
 
@@ -38,12 +39,20 @@ class Database:
         return self.name.startswith("psycopg")
 
     @property
+    def is_mysql(self) -> bool:
+        return self.name in CLIENTS
+
+    @property
     def hook(self) -> DbApiHook:
         """A new hook, as each task has its own."""
         if self.is_postgres:
             return postgres_hooks.PostgresHook("target")
         if self.name == "duckdb":
             return DuckDBHook(duckdb_conn_id="target")
+        if self.is_mysql:
+            from airflow.providers.mysql.hooks.mysql import MySqlHook
+
+            return MySqlHook("target")
         return SqliteHook("target")  # type: ignore[no-untyped-call]
 
     def publish(
@@ -56,7 +65,7 @@ class Database:
         """Run and commit statements."""
         with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
             for statement in statements:
-                cursor.execute(statement)
+                cursor.execute(self._spelled(statement))
             connection.commit()
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
@@ -65,8 +74,12 @@ class Database:
             if self.name == "duckdb":  # its own rows need pytz for timestamps with a time zone
                 columns = pa.table(cursor.sql(statement)).columns
                 return list(zip(*(column.to_pylist() for column in columns), strict=True))
-            cursor.execute(statement)
+            cursor.execute(self._spelled(statement))
             return [tuple(row) for row in cursor.fetchall()]
+
+    def _spelled(self, statement: str) -> str:
+        """The statement as this database spells names."""
+        return statement.replace('"', "`") if self.is_mysql else statement
 
     def rows(self, columns: str = "*", table: str = "customers") -> list[tuple[Any, ...]]:
         """The rows of the table, by its first column."""
@@ -81,6 +94,9 @@ class Database:
         queries = {
             "duckdb": "SELECT table_name FROM duckdb_tables()",
             "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+            **dict.fromkeys(
+                CLIENTS, "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
+            ),
         }
         everywhere = (
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace NOT IN "
@@ -89,13 +105,13 @@ class Database:
         return {row[0] for row in self.query(queries.get(self.name, everywhere))}
 
 
-def connect(name: str, folder: Path, postgres_uri: str) -> Database:
+def connect(name: str, folder: Path, server_uri: str) -> Database:
     """A database of that name; its Airflow connection is called ``target``."""
     described = {
         "duckdb": json.dumps({"conn_type": "duckdb", "host": str(folder / "target.duckdb")}),
         "sqlite": json.dumps({"conn_type": "sqlite", "host": str(folder / "target.sqlite")}),
     }
-    return Database(name, {"AIRFLOW_CONN_TARGET": described.get(name, postgres_uri), "TEST_DATABASE": name})
+    return Database(name, {"AIRFLOW_CONN_TARGET": described.get(name, server_uri), "TEST_DATABASE": name})
 
 
 def from_environment() -> Database:

@@ -141,6 +141,8 @@ def test_two_runs_at_once_take_turns(db: Database, first_run: bool) -> None:
     thread = threading.Thread(target=second)
 
     def hold() -> None:
+        if thread.ident:
+            return
         thread.start()
         assert loaded.wait(30)
         thread.join(0.5)  # time enough for the second to overtake, if it could
