@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,30 @@ def target_hook(conn_id: str) -> tuple[DbApiHook, str]:
             return hook_of(conn_id), f"{connection.conn_type} {connection.host or ''}".strip()
         return hook_of(conn_id), f"{connection.conn_type} connection {conn_id}"
     return hook_of(conn_id), conn_id
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where profiles go.
+
+    Attributes:
+        hook: of the connection.
+        location: where that leads, in words.
+        table: ``table`` or ``schema.table``.
+    """
+
+    hook: DbApiHook
+    location: str
+    table: str
+
+
+def target_of(conn_id: str, target_table: str | None, asset_name: str) -> Target:
+    """The target that an operator's settings name.
+
+    Raises:
+        ConfigError: see `target_hook`.
+    """
+    return Target(*target_hook(conn_id), target_name(target_table, asset_name))
 
 
 def target_name(target_table: str | None, asset_name: str) -> str:

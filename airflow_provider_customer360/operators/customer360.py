@@ -22,7 +22,9 @@ from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
 from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
 from airflow_provider_customer360.extract.spec import check_sources
+from airflow_provider_customer360.operators.choices import truth_of
 from airflow_provider_customer360.operators.identity_tables import Choice, IdentityTables, check_choices
+from airflow_provider_customer360.operators.profile_table import ProfileTable
 from airflow_provider_customer360.operators.report import counted, log_report, row_counts, without_values
 from airflow_provider_customer360.unify.config import Config, Identifiers, Metrics
 from airflow_provider_customer360.unify.errors import (
@@ -38,9 +40,9 @@ if TYPE_CHECKING:
 
     import jinja2
     from airflow.providers.common.compat.sdk import Context
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    from airflow_provider_customer360.publish import Published
+    from airflow_provider_customer360.database.connections import Target
+    from airflow_provider_customer360.publish import Load, Published
     from airflow_provider_customer360.unify.config import Source
 
 WHEN_NO_DATA = ("auto", "sample", "skip", "fail")
@@ -91,7 +93,16 @@ class Customer360Operator(BaseOperator):
         ``<target>_identity_events`` where there are identities; False for none. (templated)
     :param assignments_table: the customer of every source row: True for ``<target>_assignments``, a name,
         or False. (templated)
-    :param write_mode: ``replace``: after the run the table equals the profiles.
+    :param write_mode: ``replace``: after the run the table equals the profiles. ``upsert``: customers who
+        are not in this run stay, except under ids that were merged away. ``append``: each run adds a
+        snapshot, told apart by the column ``snapshot_at`` (the run's reference time); a rerun replaces its
+        own.
+    :param on_schema_change: ``add``: new columns are added, types widened, and columns that are gone become
+        null; ``fail``; or ``replace``: the table gets exactly the profiles' columns.
+    :param snapshot_retention: with ``append``, how long snapshots are kept: as ``active_within``. None:
+        without end.
+    :param dry_run: do everything but change tables: the log and the XCom tell what would change, and the
+        task ends as skipped, so that nothing downstream takes the table for a new one. (templated)
     :return: the summary, also pushed as the asset event's extra.
     :raises AirflowFailException: bad configuration or data; a retry would fail the same way.
     :raises AirflowSkipException: the sources are empty; the live table stays as it is.
@@ -143,6 +154,9 @@ class Customer360Operator(BaseOperator):
         events_table: Choice | None = None,
         assignments_table: Choice = False,
         write_mode: str = "replace",
+        on_schema_change: str = "add",
+        snapshot_retention: timedelta | int | float | str | None = None,
+        dry_run: bool | str = False,
         **kwargs: Any,
     ) -> None:
         if not isinstance(asset_name, str) or not asset_name.strip():
@@ -151,8 +165,6 @@ class Customer360Operator(BaseOperator):
             )
         if when_no_data not in WHEN_NO_DATA:
             raise ConfigError(f"when_no_data is {when_no_data!r}; allowed: {', '.join(WHEN_NO_DATA)}.")
-        if write_mode != "replace":
-            raise ConfigError(f"write_mode is {write_mode!r}; this version writes 'replace' only.")
         if target_table is not None and "{{" not in str(target_table):
             parse_table(target_table)
         if isinstance(sources, Mapping):
@@ -165,6 +177,11 @@ class Customer360Operator(BaseOperator):
         rules = {"must_link": must_link, "must_not_link": must_not_link}
         check_sources({name: rule for name, rule in rules.items() if rule is not None})
         check_choices(identities_table, events_table, assignments_table)
+        if write_mode == "upsert" and identities_table is False:
+            raise ConfigError(
+                "write_mode='upsert' needs identities_table: without the identities of the run before, "
+                "nobody knows which of the customers that stay were merged away. Leave identities_table on."
+            )
         asset = Asset(asset_name)
         kwargs.setdefault("doc", description)
         super().__init__(**{**kwargs, "outlets": [*_listed(kwargs.get("outlets")), asset]})
@@ -191,7 +208,11 @@ class Customer360Operator(BaseOperator):
         self.events_table = events_table
         self.assignments_table = assignments_table
         self.write_mode = write_mode
+        self.on_schema_change = on_schema_change
+        self.snapshot_retention = snapshot_retention
+        self.only_tell = dry_run  # an operator's dry_run is a method of Airflow's
         self._config()  # a wrong shape fails when the DAG is parsed, not tonight
+        self._profile_table()
         self._killed = threading.Event()
 
     def render_template(
@@ -227,16 +248,15 @@ class Customer360Operator(BaseOperator):
         self._killed.set()
 
     def _execute(self, context: Context) -> dict[str, Any]:
-        from airflow_provider_customer360.database.connections import target_hook, target_name
+        from airflow_provider_customer360.database.connections import target_of
         from airflow_provider_customer360.extract.sources import open_sources
 
         # A missing target is said before hours of reading, not after.
-        hook, _ = target_hook(self.target_conn_id)
-        target = target_name(self.target_table, self.asset_name)
+        target = target_of(self.target_conn_id, self.target_table, self.asset_name)
         choices = (self.identities_table, self.events_table, self.assignments_table)
-        tables = IdentityTables.of(target, *choices)
+        tables = IdentityTables.of(target.table, *choices, partial=self.write_mode == "upsert")
+        dry_run = truth_of("dry_run", self.render_template(self.only_tell, context))
         wired = open_sources(self, context)
-        as_of = self._reference_time(context)
         sample = not wired and self.when_no_data in ("auto", "sample")
         try:
             if not wired and not sample:
@@ -244,24 +264,25 @@ class Customer360Operator(BaseOperator):
                     "No source is wired to this task and none of its upstream tasks gave a frame."
                 )
             if not sample:
-                return self._unified(wired, hook, target, tables, context)
+                return self._unified(wired, target, tables, context, dry_run=dry_run)
         except NoDataError as error:
             if self.when_no_data == "fail":
                 raise
             if self.when_no_data != "sample":
                 raise AirflowSkipException(f"{error} The table was left as it is.") from None
-        return self._sampled(as_of, hook, target, context)
+        return self._sampled(target, context, dry_run=dry_run)
 
     def _unified(
         self,
         sources: Mapping[str, Source],
-        hook: DbApiHook,
-        target: str,
+        target: Target,
         tables: IdentityTables,
         context: Context,
+        *,
+        dry_run: bool,
     ) -> dict[str, Any]:
         from airflow_provider_customer360.extract.sources import open_source
-        from airflow_provider_customer360.publish import Load, fingerprint, publish
+        from airflow_provider_customer360.publish import fingerprint
         from airflow_provider_customer360.unify.pipeline import unify
 
         rules = {
@@ -270,83 +291,76 @@ class Customer360Operator(BaseOperator):
             if rule is not None
         }
         # Counted before they are read: another run may publish while this one works.
-        known = fingerprint(hook, tables.kept_over_runs)
+        known = fingerprint(target.hook, tables.kept_over_runs)
+        as_of = self._reference_time(context)
         with unify(
             sources,
             self._config(),
-            as_of=self._reference_time(context),
-            previous=tables.previous(hook) if tables.identities and known.rows[0] else None,
+            as_of=as_of,
+            previous=tables.previous(target.hook) if tables.identities and known.rows[0] else None,
             run_id=context["run_id"],
-            recorded=tables.recorded(hook, known.rows[-1] if known.rows else None),
+            recorded=tables.recorded(target.hook, known.rows[-1] if known.rows else None),
             wrap_stage=self._folded,
             **rules,
         ) as unified:
-            started = time.monotonic()
-            with self._folded("Publish"):
-                profiles = unified.profiles
-                loads = [Load(target, profiles.batches(), profiles.schema, key=("customer_id",))]
-                published = publish(
-                    hook,
-                    [*loads, *tables.loads(unified)],
-                    expect=known,
-                    before_commit=self._stop_if_killed,
-                )
-                for table, counts in published.items():
-                    self.log.info("%s: %s", table, counted(counts))
-            seconds = {"publish": round(time.monotonic() - started, 3)}
-            summary = tables.told(unified.summary)
-            return self._finish(summary, target, published, seconds, context)
+            summary = {**tables.told(unified.summary), "dry_run": dry_run}
+            load = self._profile_table().load(target.table, unified, as_of)
+            self._publish(summary, target, [load, *tables.loads(unified)], expect=known)
+        return self._finish(summary, context)
 
-    def _sampled(self, as_of: datetime, hook: DbApiHook, target: str, context: Context) -> dict[str, Any]:
+    def _sampled(self, target: Target, context: Context, *, dry_run: bool) -> dict[str, Any]:
         """Sample profiles, to show what the table will be like; they never replace one that exists."""
-        from airflow_provider_customer360.publish import Load, Published, publish, table_exists
+        from airflow_provider_customer360.publish import Published, table_exists
         from airflow_provider_customer360.unify.pipeline import unify
         from airflow_provider_customer360.unify.sample import sample_sources
 
+        as_of = self._reference_time(context)
         with unify(sample_sources(as_of), as_of=as_of, wrap_stage=self._folded) as unified:
-            if table_exists(hook, target):
-                self.log.info("%s exists; sample profiles do not replace it", target)
-                published = {target: Published(0, 0, 0, 0, 0, created=False)}
-            else:
-                load = Load(target, unified.profiles.batches(), unified.profiles.schema, ("customer_id",))
-                published = publish(hook, [load], before_commit=self._stop_if_killed)
-            summary = {**unified.summary, "sample_data": True}
+            summary = {**unified.summary, "sample_data": True, "dry_run": dry_run}
             summary["warnings"] = [
                 "These are sample profiles, because no source gave any data. Wire sources to this task.",
                 *summary["warnings"],
             ]
-            return self._finish(summary, target, published, {}, context)
+            if table_exists(target.hook, target.table):
+                self.log.info("%s exists; sample profiles do not replace it", target.table)
+                nothing = Published(0, 0, 0, 0, 0, created=False)
+                summary |= self._told(target, {target.table: nothing})
+            else:
+                self._publish(summary, target, [self._profile_table().load(target.table, unified, as_of)])
+        return self._finish(summary, context)
 
-    def _finish(
-        self,
-        unified: Mapping[str, Any],
-        target: str,
-        published: Mapping[str, Published],
-        seconds: Mapping[str, float],
-        context: Context,
-    ) -> dict[str, Any]:
-        summary = self._summary(unified, target, published)
-        summary["duration_seconds"] |= seconds
-        log_report(self.log, summary)
-        context["outlet_events"][self._asset()].extra.update(summary)
-        return summary
+    def _publish(self, summary: dict[str, Any], target: Target, loads: Sequence[Load], **more: Any) -> None:
+        """Publish, or tell what that would do; the summary gains the counts and the seconds."""
+        from airflow_provider_customer360.publish import publish
 
-    def _summary(
-        self, unified: Mapping[str, Any], target: str, published: Mapping[str, Published]
-    ) -> dict[str, Any]:
-        from airflow_provider_customer360.database.connections import target_hook
+        started, dry_run = time.monotonic(), summary["dry_run"]
+        with self._folded("Compare with the tables" if dry_run else "Publish"):
+            published = publish(
+                target.hook, loads, before_commit=self._stop_if_killed, dry_run=dry_run, **more
+            )
+            for table, counts in published.items():
+                self.log.info("%s: %s", table, counted(counts, dry_run=dry_run))
+        summary["duration_seconds"]["publish"] = round(time.monotonic() - started, 3)
+        summary |= self._told(target, published)
 
-        _, location = target_hook(self.target_conn_id)
+    def _told(self, target: Target, published: Mapping[str, Published]) -> dict[str, Any]:
         return {
             "asset_name": self.asset_name,
             "description": self.description,
             "target_conn_id": self.target_conn_id,
-            "target_table": target,
-            "target": location,
+            "target_table": target.table,
+            "target": target.location,
             "write_mode": self.write_mode,
-            **row_counts(target, published),
-            **unified,
+            **row_counts(target.table, published),
         }
+
+    def _finish(self, summary: dict[str, Any], context: Context) -> dict[str, Any]:
+        log_report(self.log, summary)
+        if summary["dry_run"]:
+            context["ti"].xcom_push("return_value", summary)
+            raise AirflowSkipException("This was a dry run: no table was changed.")
+        context["outlet_events"][self._asset()].extra.update(summary)
+        return summary
 
     @contextmanager
     def _folded(self, title: str) -> Iterator[None]:
@@ -363,6 +377,9 @@ class Customer360Operator(BaseOperator):
     def _stop_if_killed(self) -> None:
         if self._killed.is_set():
             raise AirflowException("The task was killed before it published; the table is as it was.")
+
+    def _profile_table(self) -> ProfileTable:
+        return ProfileTable.of(self.write_mode, self.on_schema_change, self.snapshot_retention)
 
     def _config(self) -> Config:
         return Config(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import parse_table, side_table
@@ -26,15 +26,26 @@ ID_KINDS = ("created", "merged", "split", "retired")
 
 @dataclass(frozen=True)
 class IdentityTables:
-    """Names of the tables; None: not wanted."""
+    """Names of the tables; None: not wanted.
+
+    Attributes:
+        partial: a run sees a part of the customers only; who is not in it has not gone.
+    """
 
     identities: str | None
     events: str | None
     assignments: str | None
+    partial: bool = False
 
     @classmethod
     def of(
-        cls, target: str, identities: Choice | None, events: Choice | None, assignments: Choice
+        cls,
+        target: str,
+        identities: Choice | None,
+        events: Choice | None,
+        assignments: Choice,
+        *,
+        partial: bool = False,
     ) -> IdentityTables:
         """The tables beside a target, as the user chose them.
 
@@ -47,6 +58,7 @@ class IdentityTables:
             _named(target, identities, "_identities"),
             _named(target, bool(identities) if events is None else events, "_identity_events"),
             _named(target, assignments, "_assignments"),
+            partial,
         )
         names = [target, *filter(None, (chosen.identities, chosen.events, chosen.assignments))]
         if len({str(parse_table(name)).lower() for name in names}) < len(names):
@@ -80,11 +92,17 @@ class IdentityTables:
         return Recorded(count, read_sql(hook, f"SELECT event_id FROM {table} WHERE kind IN ({kinds})"))
 
     def told(self, summary: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The summary; without identities nobody knows who is new."""
-        if self.identities:
+        """The summary without what this run cannot know."""
+        if not self._untold:
             return summary
-        events = {kind: count for kind, count in summary["identity_events"].items() if kind not in ID_KINDS}
+        counts = summary["identity_events"].items()
+        events = {kind: count for kind, count in counts if kind not in self._untold}
         return {**summary, "identity_events": events}
+
+    @property
+    def _untold(self) -> tuple[str, ...]:
+        """Kinds of events that would be wrong: without identities nobody knows who is new."""
+        return ID_KINDS if not self.identities else ("retired",) if self.partial else ()
 
     def loads(self, unified: Unified) -> list[Load]:
         """What goes into the tables."""
@@ -97,10 +115,16 @@ class IdentityTables:
             loads.append(Load(self.identities, frame.batches(), frame.schema, key))
         if self.events:
             frame = unified.events
+            if self._untold:
+                untold = ", ".join(map(literal, self._untold))
+                frame = replace(frame, query=f"{frame.query} WHERE kind NOT IN ({untold})")
             loads.append(Load(self.events, frame.batches(), frame.schema, ("event_id",), "append"))
         if self.assignments and unified.assignments:
             frame = unified.assignments
-            loads.append(Load(self.assignments, frame.batches(), frame.schema, ("source", "source_key")))
+            mode: Any = "upsert" if self.partial else "replace"
+            loads.append(
+                Load(self.assignments, frame.batches(), frame.schema, ("source", "source_key"), mode)
+            )
         return loads
 
 

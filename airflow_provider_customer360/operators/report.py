@@ -20,7 +20,8 @@ def log_report(log: Any, summary: Mapping[str, Any]) -> None:
         f"{summary['total_records']:,}",
         summary["data_sources"],
         100 * summary["merge_rate"],
-        f"{summary['rows_written']:,} rows in {summary['target_table']} ({summary['target']})",
+        f"{summary['rows_written']:,} rows {'would be ' if summary['dry_run'] else ''}in "
+        f"{summary['target_table']} ({summary['target']})",
     )
     events = [f"{count:,} {kind}" for kind, count in summary["identity_events"].items() if count]
     log.info("Identity events: %s", ", ".join(events) or "none")
@@ -31,10 +32,11 @@ def log_report(log: Any, summary: Mapping[str, Any]) -> None:
         log.info("%s", line)
 
 
-def counted(published: Published) -> str:
+def counted(published: Published, *, dry_run: bool) -> str:
     """What became of a table's rows, in words."""
+    would = "would be: " if dry_run else ""
     return (
-        f"{published.rows_inserted:,} inserted, {published.rows_updated:,} updated, "
+        f"{would}{published.rows_inserted:,} inserted, {published.rows_updated:,} updated, "
         f"{published.rows_deleted:,} deleted, {published.rows_unchanged:,} unchanged"
     )
 

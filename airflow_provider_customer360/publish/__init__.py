@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table, parse_table
+from airflow_provider_customer360.publish.audited import Audited
 from airflow_provider_customer360.publish.failures import TransientPublishError
 from airflow_provider_customer360.publish.fingerprints import Fingerprint, fingerprint_of
-from airflow_provider_customer360.publish.loads import Load, Published
+from airflow_provider_customer360.publish.loads import Load, Published, Removal, Snapshot
 from airflow_provider_customer360.publish.session import relation_of
 from airflow_provider_customer360.publish.transaction import opened, publish_all
 
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 __all__ = [
+    "Audited",
     "Fingerprint",
     "Load",
     "Published",
+    "Removal",
+    "Snapshot",
     "Table",
     "TransientPublishError",
     "fingerprint",

@@ -106,7 +106,7 @@ class Config:
                 f"on_oversized_customer is {self.on_oversized_customer!r}; "
                 f"allowed: {', '.join(ON_OVERSIZED)}."
             )
-        object.__setattr__(self, "active_within", as_timedelta(self.active_within))
+        object.__setattr__(self, "active_within", as_timedelta("active_within", self.active_within))
         if not isinstance(self.derived, Mapping) or not _all_text([*self.derived, *self.derived.values()]):
             raise ConfigError(
                 "derived is not a mapping of new column to SQL expression, both as text; give one "
@@ -138,8 +138,12 @@ class Config:
             self.type_of(name)
 
 
-def as_timedelta(value: timedelta | int | float | str) -> timedelta:
+def as_timedelta(setting: str, value: timedelta | int | float | str) -> timedelta:
     """A positive duration from a timedelta, a number of days or ISO 8601 text such as ``P30D``.
+
+    Args:
+        setting: whose value it is, for the error.
+        value: as a user gives it.
 
     Raises:
         ConfigError: it is none of these, or not positive.
@@ -159,7 +163,7 @@ def as_timedelta(value: timedelta | int | float | str) -> timedelta:
             duration = None
     if not isinstance(duration, timedelta) or duration <= timedelta(0):
         raise ConfigError(
-            f"active_within is {value!r}; give a positive timedelta, a number of days or an ISO 8601 "
+            f"{setting} is {value!r}; give a positive timedelta, a number of days or an ISO 8601 "
             "duration such as 'P30D'."
         )
     return timedelta(seconds=duration.total_seconds())

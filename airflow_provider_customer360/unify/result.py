@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanation, explain, identities_of
 from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.stable_ids import PROFILE_ID
 from airflow_provider_customer360.unify.traces import trace
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Unified:
     Attributes:
         profiles: one row per customer.
         events: what the run decided about who is who, one row per event, see `events`.
+        absorbed: the ids of customers who are known as another one now, column ``customer_id``.
         assignments: one row per source row: ``source``, ``source_key``, ``customer_id`` and, where that is
             null, the ``reason``. None unless asked for.
         summary: what the run did, as plain JSON.
@@ -90,6 +92,12 @@ class Unified:
         self._sources = sources
         self.profiles = Frame(engine, "SELECT * FROM profiles", "customer_id")
         self.events = Frame(engine, "SELECT * FROM identity_events", "kind, event_id")
+        self.absorbed = Frame(
+            engine,
+            "SELECT identifier_value AS customer_id FROM remembered_identities WHERE status = 'absorbed' "
+            f"AND identifier_type = {literal(PROFILE_ID)}",
+            "customer_id",
+        )
         self.assignments = (
             Frame(engine, "SELECT * FROM assignments", "source, source_key") if assigned else None
         )

@@ -77,7 +77,20 @@ WRONG = {
     ),
     "no time": ({"active_within": timedelta(0)}, "active_within is .*; give a positive timedelta"),
     "write_mode": ({"write_mode": "overwrite"}, "write_mode is 'overwrite'"),
-    "a later write_mode": ({"write_mode": "upsert"}, "write_mode is 'upsert'.* 'replace'"),
+    "upsert without identities": (
+        {"write_mode": "upsert", "identities_table": False},
+        "write_mode='upsert' needs identities_table",
+    ),
+    "on_schema_change": ({"on_schema_change": "drop"}, "on_schema_change is 'drop'; allowed: 'add'"),
+    "columns that snapshots need": (
+        {"on_schema_change": "replace", "write_mode": "append"},
+        "on_schema_change='replace' drops columns",
+    ),
+    "retention of no snapshots": ({"snapshot_retention": 7}, "snapshot_retention is for write_mode='append'"),
+    "no retention": (
+        {"snapshot_retention": 0, "write_mode": "append"},
+        "snapshot_retention is 0; give a positive timedelta",
+    ),
     "when_no_data": (
         {"when_no_data": "ignore"},
         "when_no_data is 'ignore'; allowed: auto, sample, skip, fail",

@@ -85,6 +85,12 @@ class Database:
         """The rows of the table, by its first column."""
         return self.query(f"SELECT {columns} FROM {table} ORDER BY 1")
 
+    def columns(self, table: str = "customers") -> set[str]:
+        """The names of a table's columns."""
+        with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(self._spelled(f'SELECT * FROM "{table}" LIMIT 0'))
+            return {str(column[0]) for column in cursor.description}
+
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables."""
         return {table: sorted(self.rows(table=f'"{table}"'), key=repr) for table in sorted(self.tables())}
