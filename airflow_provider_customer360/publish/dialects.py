@@ -59,7 +59,6 @@ POSTGRES = Dialect(
     settings=("SET LOCAL lock_timeout = '{seconds}s'",),
     # Behind a pooler, a temporary table does not outlast its transaction.
     temporary="CREATE TEMPORARY TABLE {name} ({columns}) ON COMMIT DROP",
-    after_load="ANALYZE {name}",
     # LOCK TABLE alone does not order two runs that both create the table.
     begin="""SELECT pg_advisory_xact_lock(hashtextextended(
         concat_ws('.', coalesce(%s::text, current_schema()), %s::text), 360))""",

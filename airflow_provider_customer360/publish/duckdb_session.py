@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
@@ -31,12 +31,13 @@ class DuckDBSession:
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         return list(self._connection.execute(statement, list(parameters)).fetchall())
 
-    def load(self, table: str, batch: pa.RecordBatch) -> None:
+    def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         import pyarrow as pa
 
-        self._connection.register("customer360_batch", pa.Table.from_batches([batch]))
-        self._connection.execute(f"INSERT INTO {table} SELECT * FROM customer360_batch")
-        self._connection.unregister("customer360_batch")
+        for batch in batches:
+            self._connection.register("customer360_batch", pa.Table.from_batches([batch]))
+            self._connection.execute(f"INSERT INTO {table} SELECT * FROM customer360_batch")
+            self._connection.unregister("customer360_batch")
 
     def begin(self, targets: Sequence[Table]) -> None:
         # DuckDB does not wait for another writer, it fails; and it decides at the first statement what a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -44,14 +44,15 @@ class MySQLSession:
             cursor.execute(statement, tuple(parameters))
             return [tuple(row) for row in cursor.fetchall()]
 
-    def load(self, table: str, batch: pa.RecordBatch) -> None:
-        marks = f"({', '.join(['%s'] * batch.num_columns)})"
-        rows = max(1, min(_ROWS, _BYTES * batch.num_rows // max(batch.nbytes, 1)))
+    def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         with closing(self._connection.cursor()) as cursor:
-            for part in cut(batch, rows):
-                values = [value for row in to_values(part) for value in row]
-                lines = ", ".join([marks] * part.num_rows)
-                cursor.execute(f"INSERT INTO {table} VALUES {lines}", values)
+            for batch in batches:
+                marks = f"({', '.join(['%s'] * batch.num_columns)})"
+                rows = max(1, min(_ROWS, _BYTES * batch.num_rows // max(batch.nbytes, 1)))
+                for part in cut(batch, rows):
+                    values = [value for row in to_values(part) for value in row]
+                    lines = ", ".join([marks] * part.num_rows)
+                    cursor.execute(f"INSERT INTO {table} VALUES {lines}", values)
 
     def begin(self, targets: Sequence[Table]) -> None:
         # What was staged stays if the rest is undone, and what others have committed becomes visible.

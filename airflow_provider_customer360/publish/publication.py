@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.publish import statements
@@ -189,15 +188,17 @@ class Publication:
         self._run(statements.create_temporary(self._dialect, name, columns, key))
 
     def _fill(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
+        """Load batches into a temporary table; return the number of rows."""
         rows = 0
-        for batch in batches:  # not guarded: its errors are the caller's own
-            for part in cut(batch):
-                self._guarded(partial(self._load_batch, name, part, schema))
-            rows += batch.num_rows
-        return rows
 
-    def _load_batch(self, name: str, batch: pa.RecordBatch, schema: pa.Schema) -> None:
-        self._session.load(name, clean(batch, schema))
+        def cleaned() -> Iterator[pa.RecordBatch]:
+            nonlocal rows
+            for batch in batches:
+                rows += batch.num_rows
+                yield from (clean(part, schema) for part in cut(batch))
+
+        self._guarded(lambda: self._session.load(name, cleaned()))
+        return rows
 
     def _stage_values(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Put values that statements compare with into a temporary table: they never become text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_customer360.database.failures import driver_of
@@ -35,8 +35,8 @@ class Session(Protocol):
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         """Run a query."""
 
-    def load(self, table: str, batch: pa.RecordBatch) -> None:
-        """Append a batch to a temporary table, whose name is quoted."""
+    def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
+        """Append batches, none of them empty or large, to a temporary table, whose name is quoted."""
 
     def begin(self, targets: Sequence[Table]) -> None:
         """Start the transaction that changes the targets, after all others that change any of them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
@@ -35,12 +35,13 @@ class SqliteSession:
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         return list(map(tuple, self._connection.execute(statement, tuple(parameters))))
 
-    def load(self, table: str, batch: pa.RecordBatch) -> None:
-        marks = ", ".join("?" * batch.num_columns)
-        # This transaction holds no lock: the staging table is in a file of its own.
-        self._connection.execute("BEGIN")
-        self._connection.executemany(f"INSERT INTO temp.{table} VALUES ({marks})", to_rows(batch))
-        self._connection.execute("COMMIT")
+    def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
+        for batch in batches:
+            marks = ", ".join("?" * batch.num_columns)
+            # This transaction holds no lock: the staging table is in a file of its own.
+            self._connection.execute("BEGIN")
+            self._connection.executemany(f"INSERT INTO temp.{table} VALUES ({marks})", to_rows(batch))
+            self._connection.execute("COMMIT")
 
     def begin(self, targets: Sequence[Table]) -> None:
         self._connection.execute(self.dialect.begin)
