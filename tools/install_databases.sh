@@ -17,13 +17,11 @@ missing=()
 for package in "${packages[@]}"; do
     [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
 done
-if ((${#missing[@]})); then
-    command -v apt-get >/dev/null || {
-        echo "No apt-get here. Install by other means: mariadbd, Firebird 3 or later with libfbclient, and" \
-            "what mysqlclient is built with (a C compiler, pkg-config, the headers of MariaDB's client)." \
-            "A mariadbd that is not on PATH: set MARIADBD=/path/to/mariadbd." >&2
-        exit 1
-    }
+if ! command -v apt-get >/dev/null; then
+    echo "No apt-get here. Install by other means: mariadbd (MARIADBD=/path/to/mariadbd where it is not on PATH)," \
+        "Firebird with libfbclient, and what builds mysqlclient: a C compiler, pkg-config, the headers of" \
+        "MariaDB's client library and of Python." >&2
+elif ((${#missing[@]})); then
     as_root=()
     ((EUID == 0)) || as_root=(sudo)
     "${as_root[@]}" apt-get update -qq
