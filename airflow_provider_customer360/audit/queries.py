@@ -1,0 +1,37 @@
+"""The user's own SQL, wrapped so that nothing of it comes out but the number of its rows."""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_customer360.audit.measures import Audited, asked
+from airflow_provider_customer360.unify.errors import ConfigError
+
+_COMMENT = r"--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/"
+_END = re.compile(rf";(?:[\s;]|{_COMMENT})*+\Z")
+
+
+def count_rows(audited: Audited, title: str, query: str) -> int:
+    """The number of rows that a user's query returns.
+
+    Raises:
+        ConfigError: it is not one SELECT, or the database refuses it.
+    """
+    subject = f"checks['no_rows'][{title!r}] cannot be run"
+    advice = "Give one SELECT over profiles and live, in the SQL of the target database."
+    [(number,)] = asked(audited, _counted(title, query), subject, advice)
+    return int(number)
+
+
+def _counted(title: str, query: str) -> str:
+    select = _END.sub("", query).strip()
+    # No semicolon, no second statement, whatever is in the text: this needs no parser, which would have to
+    # know the quotes and comments of each database.
+    if ";" in select or not select:
+        found = "has a semicolon that is not its end" if select else "is empty"
+        raise ConfigError(
+            f"checks['no_rows'][{title!r}] {found}; give one SELECT, and write a semicolon inside of text as "
+            "chr(59) or char(59)."
+        )
+    # On lines of its own: it may end with a comment. Without AS, which Oracle refuses before the name.
+    return f"SELECT count(*) FROM (\n{select}\n) violations"
