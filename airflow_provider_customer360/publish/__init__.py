@@ -15,6 +15,8 @@ from airflow_provider_customer360.publish.transaction import opened, publish_all
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
+    from airflow_provider_customer360.audit import Audited
+
 __all__ = [
     "Fingerprint",
     "Load",
@@ -33,6 +35,7 @@ def publish(
     loads: Sequence[Load],
     *,
     expect: Fingerprint | None = None,
+    audit: Callable[[Audited], None] | None = None,
     before_commit: Callable[[], None] = lambda: None,
 ) -> dict[str, Published]:
     """Bring every load into its table, all in one transaction; tell what happened to each table.
@@ -46,6 +49,8 @@ def publish(
         loads: one a table; their batches are read in the order of the tables' names.
         expect: what tables were before the work whose result this is. It is compared when no other
             publisher can change the tables of the loads any more.
+        audit: called with the first load's rows and its table before anything is changed; what it raises
+            cancels everything.
         before_commit: called last; what it raises cancels everything.
 
     Raises:
@@ -55,7 +60,7 @@ def publish(
         PublishError: a table cannot hold its rows; all are as they were.
     """
     with opened(hook, [load.target for load in loads]) as session:
-        return publish_all(session, loads, expect, before_commit)
+        return publish_all(session, loads, expect, audit, before_commit)
 
 
 def fingerprint(hook: DbApiHook, tables: Sequence[str]) -> Fingerprint:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.publish import statements
+from airflow_provider_customer360.publish.audited import StagedProfiles
 from airflow_provider_customer360.publish.batches import clean, cut
 from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.loads import Load, Published
@@ -65,6 +66,10 @@ class Publication:
             return plan
         self._run(statements.lock(self._dialect, self.target))
         return self.plan()
+
+    def audited(self, plan: Plan) -> StagedProfiles:
+        """The staged rows and the locked target, to look at."""
+        return StagedProfiles(self._session, plan, self._staging)
 
     def merge(self, plan: Plan, staged: int) -> Published:
         """Bring the staged rows into the locked target."""

@@ -19,6 +19,8 @@ from airflow_provider_customer360.unify.errors import ConfigError
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
+    from airflow_provider_customer360.audit import Audited
+
 
 @contextmanager
 def opened(hook: DbApiHook, tables: Sequence[Table]) -> Iterator[Session]:
@@ -38,7 +40,11 @@ def opened(hook: DbApiHook, tables: Sequence[Table]) -> Iterator[Session]:
 
 
 def publish_all(
-    session: Session, loads: Sequence[Load], expect: Fingerprint | None, before_commit: Callable[[], None]
+    session: Session,
+    loads: Sequence[Load],
+    expect: Fingerprint | None,
+    audit: Callable[[Audited], None] | None,
+    before_commit: Callable[[], None],
 ) -> dict[str, Published]:
     """Bring every load into its table. The caller rolls back if this raises.
 
@@ -46,6 +52,7 @@ def publish_all(
         ConfigError, TransientPublishError, PublishError: see `publish`.
     """
     subject = f"Publishing to {', '.join(str(load.target) for load in loads)}"
+    audited = loads[0].table
     loads = _in_order(session, loads)
     publications = {load.table: Publication(session, load) for load in loads}
     # 1. Refuse what is impossible before anything is loaded.
@@ -58,6 +65,8 @@ def publish_all(
     plans = {table: publication.lock() for table, publication in publications.items()}
     if expect:
         check(session, expect)
+    if audit:
+        audit(publications[audited].audited(plans[audited]))
     # 4. Change what differs.
     published = {
         table: publication.merge(plans[table], staged[table]) for table, publication in publications.items()
