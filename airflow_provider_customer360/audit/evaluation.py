@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from airflow_provider_customer360.audit.checks import Checks
-from airflow_provider_customer360.audit.findings import Finding, at_least, at_most, change, fall
+from airflow_provider_customer360.audit.findings import (
+    Finding,
+    at_least,
+    at_most,
+    change,
+    fall,
+    not_compared,
+)
 from airflow_provider_customer360.audit.measures import COLUMNS, Audited, Measures, find, measure
 from airflow_provider_customer360.audit.override import Override
 from airflow_provider_customer360.audit.queries import count_rows
@@ -24,67 +32,96 @@ def evaluate(checks: Checks, audited: Audited, override: Override) -> Iterator[F
         ConfigError: a check names a column that there is not, or its SQL fails.
         TransientError: the database fails in a way that passes by itself.
     """
-    _check_columns(checks, audited, override)
-    fill = _fill_bounds(checks, audited)
-    counts = [count for check, count in _COUNTS.items() if getattr(checks, check) is not None]
-    filled = {*fill, *checks.not_null}
-    new = measure(audited, "profiles", audited.columns, counts, filled)
-    live = None
-    if audited.live_columns is not None:
-        live = measure(audited, "live", audited.live_columns, counts, filled)
-    yield from _customers(checks, new, live)
-    yield from _shares(checks, fill, new, live)
-    yield from _fixed(checks, new, live)
+    if replace(checks, no_rows={}) != Checks():
+        yield from _measured(checks, audited, override)
     for title, query in checks.no_rows.items():
         name = f"no_rows.{title}"
         if override.covers(name):
             yield Finding(name, None, None, 0, "overridden", "not run")
         else:
-            yield at_most(name, "rows", count_rows(audited, title, query), None, 0)
+            yield at_most(name, "row{s}", count_rows(audited, title, query), None, 0)
 
 
-def _customers(checks: Checks, new: Measures, live: Measures | None) -> Iterator[Finding]:
+def _measured(checks: Checks, audited: Audited, override: Override) -> Iterator[Finding]:
+    """The checks that one query a side answers."""
+    _check_columns(checks, audited, override)
+    fill = _fill_bounds(checks, audited)
+    counts = [count for check, count in _COUNTS.items() if getattr(checks, check) is not None]
+    filled = list(dict.fromkeys([*fill, *checks.not_null]))
+    new = measure(audited, "profiles", audited.columns, counts, filled)
+    live = None
+    if audited.live_columns is not None:
+        live = measure(audited, "live", audited.live_columns, counts, filled)
+    sides = _Sides(new, live)
+    yield from _customers(checks, sides)
+    yield from _shares(checks, fill, sides)
+    yield from _fixed(checks, sides)
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """What was counted of both; ``live`` is None without a table."""
+
+    new: Measures
+    live: Measures | None
+
+    @property
+    def compared(self) -> Measures | None:
+        """What changes are measured from: the live table, if there is anybody in it."""
+        return self.live if self.live and self.live.customers else None
+
+    def otherwise(self, column: str = "") -> str:
+        """Why there is no live number to compare with."""
+        if self.live is None:
+            return "there is no table yet"
+        return f"the table has no column {column!r}" if self.live.customers else "the table has no rows"
+
+
+def _customers(checks: Checks, sides: _Sides) -> Iterator[Finding]:
     """How many there are."""
-    known = live.customers if live else None
+    new, live, compared = sides.new, sides.live, sides.compared
     if checks.min_customers is not None:
-        yield at_least("min_customers", "customers", new.customers, known, checks.min_customers)
+        known = live.customers if live else None
+        yield at_least("min_customers", "customer{s}", new.customers, known, checks.min_customers)
     if checks.max_customers_fall is not None:
-        bound, otherwise = checks.max_customers_fall, _otherwise(live)
-        yield fall("max_customers_fall", "customers", new.customers, known or None, bound, otherwise)
+        known, bound = compared.customers if compared else None, checks.max_customers_fall
+        yield fall("max_customers_fall", "customer{s}", new.customers, known, bound, sides.otherwise())
     if checks.max_active_fall is not None:
-        before = live.counts.get("active") if live and live.customers else None
-        active, otherwise = new.counts.get("active", 0), _otherwise(live, COLUMNS["active"])
-        yield fall("max_active_fall", "active customers", active, before, checks.max_active_fall, otherwise)
+        known, active = compared.counts.get("active") if compared else None, new.counts.get("active", 0)
+        bound, otherwise = checks.max_active_fall, sides.otherwise(COLUMNS["active"])
+        yield fall("max_active_fall", "active customer{s}", active, known, bound, otherwise)
 
 
-def _shares(
-    checks: Checks, fill: Mapping[str, Fraction], new: Measures, live: Measures | None
-) -> Iterator[Finding]:
+def _shares(checks: Checks, fill: Mapping[str, Fraction], sides: _Sides) -> Iterator[Finding]:
     """Which part of them is known to several sources, or has a value."""
+    new, compared = sides.new, sides.compared
     if checks.max_match_rate_change is not None:
-        before = _share(live, live.counts.get("matched")) if live else None
-        after = _share(new, new.counts.get("matched", 0)) or Fraction(0)
-        otherwise = _otherwise(live, COLUMNS["matched"])
-        bound = checks.max_match_rate_change
-        yield change("max_match_rate_change", "in several sources", after, before, bound, otherwise)
+        known = compared.share(compared.counts.get("matched")) if compared else None
+        share = new.share(new.counts.get("matched")) or Fraction(0)
+        bound, otherwise = checks.max_match_rate_change, sides.otherwise(COLUMNS["matched"])
+        yield change("max_match_rate_change", "in several sources", share, known, bound, otherwise)
+    if isinstance(checks.max_fill_rate_change, Fraction) and not compared:
+        yield not_compared("max_fill_rate_change", None, checks.max_fill_rate_change, sides.otherwise())
+        return
     for column, bound in fill.items():
-        before = _share(live, live.filled.get(column)) if live else None
+        known = compared.share(compared.filled.get(column)) if compared else None
         # Publishing empties a column that the profiles no longer have.
-        after = _share(new, new.filled.get(column, 0)) or Fraction(0)
-        name = f"max_fill_rate_change.{column}"
-        yield change(name, "have a value", after, before, bound, _otherwise(live, column))
+        share = new.share(new.filled.get(column)) or Fraction(0)
+        name, otherwise = f"max_fill_rate_change.{column}", sides.otherwise(column)
+        yield change(name, "have a value", share, known, bound, otherwise)
 
 
-def _fixed(checks: Checks, new: Measures, live: Measures | None) -> Iterator[Finding]:
+def _fixed(checks: Checks, sides: _Sides) -> Iterator[Finding]:
     """What has a bound of its own, whatever the table has."""
+    new, live = sides.new, sides.live
     if checks.max_customer_records is not None:
-        largest, before = new.counts.get("largest", 0), live.counts.get("largest") if live else None
-        what = "records of the largest customer"
-        yield at_most("max_customer_records", what, largest, before, checks.max_customer_records)
+        largest, known = new.counts.get("largest", 0), live.counts.get("largest") if live else None
+        what = "record{s} of the largest customer"
+        yield at_most("max_customer_records", what, largest, known, checks.max_customer_records)
     for column in checks.not_null:
         missing = new.customers - new.filled.get(column, 0)
-        before = live.customers - live.filled[column] if live and column in live.filled else None
-        yield at_most(f"not_null.{column}", "customers without a value", missing, before, 0)
+        known = live.customers - live.filled[column] if live and column in live.filled else None
+        yield at_most(f"not_null.{column}", "customer{s} without a value", missing, known, 0)
 
 
 def _fill_bounds(checks: Checks, audited: Audited) -> Mapping[str, Fraction]:
@@ -96,7 +133,7 @@ def _fill_bounds(checks: Checks, audited: Audited) -> Mapping[str, Fraction]:
 
 
 def _check_columns(checks: Checks, audited: Audited, override: Override) -> None:
-    known = [*audited.columns, *(audited.live_columns or ())]
+    known = {*audited.columns, *(audited.live_columns or ())}
     by_column = checks.max_fill_rate_change
     fill = by_column if isinstance(by_column, Mapping) else {}
     for check, columns in (("max_fill_rate_change", fill), ("not_null", checks.not_null)):
@@ -110,14 +147,3 @@ def _check_columns(checks: Checks, audited: Audited, override: Override) -> None
                 f"checks[{check!r}] needs the column {COLUMNS[count]!r}, which the profiles do not have; "
                 "leave the check out."
             )
-
-
-def _share(of: Measures, number: int | None) -> Fraction | None:
-    return Fraction(number, of.customers) if number is not None and of.customers else None
-
-
-def _otherwise(live: Measures | None, column: str = "") -> str:
-    """Why there is no live number."""
-    if live is None:
-        return "there is no table yet"
-    return f"the table has no column {column!r}" if live.customers else "the table has no rows"

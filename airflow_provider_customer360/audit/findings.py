@@ -45,24 +45,24 @@ class Finding:
 
 
 def at_least(check: str, what: str, new: int, live: int | None, bound: int) -> Finding:
-    """A number with a lower bound."""
-    text = f"{new:,} {what}{_beside(live)}; required: {bound:,}"
+    """A number with a lower bound; the ``{s}`` of ``what`` is there where it is not 1."""
+    text = f"{_counted(new, what)}{_beside(live)}; required: {bound:,}"
     return Finding(check, live, new, bound, _result(new >= bound), text)
 
 
 def at_most(check: str, what: str, new: int, live: int | None, bound: int) -> Finding:
     """A number with an upper bound."""
-    text = f"{new:,} {what}{_beside(live)}; allowed: {bound:,}"
+    text = f"{_counted(new, what)}{_beside(live)}; allowed: {bound:,}"
     return Finding(check, live, new, bound, _result(new <= bound), text)
 
 
 def fall(check: str, what: str, new: int, live: int | None, bound: Fraction, otherwise: str) -> Finding:
     """How far a number falls, as a share of the live one; ``otherwise`` says why there is none."""
     if live is None:
-        return _not_compared(check, new, bound, otherwise)
+        return not_compared(check, new, bound, otherwise)
     share = Fraction(live - new, live) if live else Fraction(0)
     moved = f", a fall of {_percent(share)} %" if share > 0 else ""
-    text = f"{new:,} {what}{_beside(live)}{moved}; allowed: a fall of {_percent(bound)} %"
+    text = f"{_counted(new, what)}{_beside(live)}{moved}; allowed: a fall of {_percent(bound)} %"
     return Finding(check, live, new, bound, _result(share <= bound), text)
 
 
@@ -71,7 +71,7 @@ def change(
 ) -> Finding:
     """How far a share of customers moves, up or down; ``otherwise`` says why there is no live one."""
     if live is None:
-        return _not_compared(check, new, bound, otherwise)
+        return not_compared(check, new, bound, otherwise)
     moved = abs(new - live)
     text = (
         f"{_percent(new)} % of customers {what} (live: {_percent(live)} %), a change of {_percent(moved)} "
@@ -80,12 +80,17 @@ def change(
     return Finding(check, live, new, bound, _result(moved <= bound), text)
 
 
-def _not_compared(check: str, new: int | Fraction, bound: Fraction, otherwise: str) -> Finding:
+def not_compared(check: str, new: int | Fraction | None, bound: Fraction, otherwise: str) -> Finding:
+    """What needs a live number, and there is none."""
     return Finding(check, None, new, bound, "not compared", otherwise)
 
 
 def _result(holds: bool) -> Result:
     return "passed" if holds else "breached"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what.format(s='' if number == 1 else 's')}"
 
 
 def _beside(live: int | None) -> str:

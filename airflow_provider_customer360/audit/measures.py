@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError, TransientError
@@ -49,6 +50,10 @@ class Measures:
     counts: Mapping[str, int]
     filled: Mapping[str, int]
 
+    def share(self, number: int | None) -> Fraction | None:
+        """A number of customers as a part of all; of nobody, 0."""
+        return None if number is None else Fraction(number, self.customers or 1)
+
 
 #: Customers who are active, customers whom several sources know, records of the largest customer: counted by
 #: which column.
@@ -84,7 +89,7 @@ def measure(
     )
 
 
-def find(name: str, columns: Sequence[str]) -> str | None:
+def find(name: str, columns: Collection[str]) -> str | None:
     """The column that somebody means: of that very name, or else of that name in another spelling."""
     if name in columns:
         return name

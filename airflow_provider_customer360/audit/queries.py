@@ -7,8 +7,8 @@ import re
 from airflow_provider_customer360.audit.measures import Audited, asked
 from airflow_provider_customer360.unify.errors import ConfigError
 
-_COMMENT = r"--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/"
-_END = re.compile(rf";(?:[\s;]|{_COMMENT})*+\Z")
+#: What may follow the semicolon: blanks, semicolons and comments.
+_REST = re.compile(r"(?:[\s;]|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)*+")
 
 
 def count_rows(audited: Audited, title: str, query: str) -> int:
@@ -24,14 +24,14 @@ def count_rows(audited: Audited, title: str, query: str) -> int:
 
 
 def _counted(title: str, query: str) -> str:
-    select = _END.sub("", query).strip()
-    # No semicolon, no second statement, whatever is in the text: this needs no parser, which would have to
-    # know the quotes and comments of each database.
-    if ";" in select or not select:
-        found = "has a semicolon that is not its end" if select else "is empty"
+    # Without a semicolon there is no second statement, whatever else is in the text. That needs no parser,
+    # which would have to know the quotes and comments of each database.
+    select, _, rest = query.partition(";")
+    if not select.strip() or not _REST.fullmatch(rest):
+        found = "has a semicolon that is not its end" if select.strip() else "is empty"
         raise ConfigError(
-            f"checks['no_rows'][{title!r}] {found}; give one SELECT, and write a semicolon inside of text as "
-            "chr(59) or char(59)."
+            f"checks['no_rows'][{title!r}] {found}; give one SELECT, without semicolons in its comments, and "
+            "write one inside of text as chr(59) or char(59)."
         )
     # On lines of its own: it may end with a comment. Without AS, which Oracle refuses before the name.
     return f"SELECT count(*) FROM (\n{select}\n) violations"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -51,14 +51,15 @@ class Audit:
         if breached:
             raise CheckFailed(_failure(breached, len(self.findings)))
 
-    @property
-    def warnings(self) -> list[str]:
-        """What was overridden, in words."""
-        return [
-            f"Published although the check {finding.check} is overridden: {finding.text}."
+    def told(self, summary: Mapping[str, Any]) -> dict[str, Any]:
+        """The summary with what came of the checks, and a warning of each that was overridden."""
+        overridden = [
+            f"Check {finding.check} was overridden: {finding.text}"
             for finding in self.findings
             if finding.result == "overridden"
         ]
+        checks = [finding.as_dict() for finding in self.findings]
+        return {**summary, "checks": checks, "warnings": [*overridden, *summary["warnings"]]}
 
     def _judged(self, finding: Finding) -> Finding:
         overridden = finding.result == "breached" and self._override.covers(finding.check)

@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
     XComArg,
 )
 
+from airflow_provider_customer360.audit import PARAM, Audit, Checks, Override, check_stated
 from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
 from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
@@ -91,6 +92,11 @@ class Customer360Operator(BaseOperator):
         ``<target>_identity_events`` where there are identities; False for none. (templated)
     :param assignments_table: the customer of every source row: True for ``<target>_assignments``, a name,
         or False. (templated)
+    :param checks: what the profiles must keep to, or the task fails for good and nothing is published: any of
+        ``min_customers``, ``max_customers_fall``, ``max_active_fall``, ``max_match_rate_change``,
+        ``max_fill_rate_change``, ``max_customer_records``, ``not_null`` and ``no_rows``; see `Checks`. The
+        DAG param ``customer360_skip_checks`` overrides them for one run: true, or a list of checks.
+        (templated)
     :param write_mode: ``replace``: after the run the table equals the profiles.
     :return: the summary, also pushed as the asset event's extra.
     :raises AirflowFailException: bad configuration or data; a retry would fail the same way.
@@ -107,6 +113,7 @@ class Customer360Operator(BaseOperator):
         "identities_table",
         "events_table",
         "assignments_table",
+        "checks",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {  # noqa: RUF012 - Airflow's own form
@@ -114,6 +121,7 @@ class Customer360Operator(BaseOperator):
         "must_link": "json",
         "must_not_link": "json",
         "derived": "json",
+        "checks": "json",
     }
     ui_color = "#d9ead3"
 
@@ -142,6 +150,7 @@ class Customer360Operator(BaseOperator):
         identities_table: Choice | None = True,
         events_table: Choice | None = None,
         assignments_table: Choice = False,
+        checks: Mapping[str, Any] | None = None,
         write_mode: str = "replace",
         **kwargs: Any,
     ) -> None:
@@ -165,6 +174,7 @@ class Customer360Operator(BaseOperator):
         rules = {"must_link": must_link, "must_not_link": must_not_link}
         check_sources({name: rule for name, rule in rules.items() if rule is not None})
         check_choices(identities_table, events_table, assignments_table)
+        check_stated(checks or {})
         asset = Asset(asset_name)
         kwargs.setdefault("doc", description)
         super().__init__(**{**kwargs, "outlets": [*_listed(kwargs.get("outlets")), asset]})
@@ -190,6 +200,7 @@ class Customer360Operator(BaseOperator):
         self.identities_table = identities_table
         self.events_table = events_table
         self.assignments_table = assignments_table
+        self.checks = checks
         self.write_mode = write_mode
         self._config()  # a wrong shape fails when the DAG is parsed, not tonight
         self._killed = threading.Event()
@@ -235,6 +246,7 @@ class Customer360Operator(BaseOperator):
         target = target_name(self.target_table, self.asset_name)
         choices = (self.identities_table, self.events_table, self.assignments_table)
         tables = IdentityTables.of(target, *choices)
+        audit = self._audit(context)
         wired = open_sources(self, context)
         as_of = self._reference_time(context)
         sample = not wired and self.when_no_data in ("auto", "sample")
@@ -244,7 +256,7 @@ class Customer360Operator(BaseOperator):
                     "No source is wired to this task and none of its upstream tasks gave a frame."
                 )
             if not sample:
-                return self._unified(wired, hook, target, tables, context)
+                return self._unified(wired, hook, target, tables, audit, context)
         except NoDataError as error:
             if self.when_no_data == "fail":
                 raise
@@ -258,6 +270,7 @@ class Customer360Operator(BaseOperator):
         hook: DbApiHook,
         target: str,
         tables: IdentityTables,
+        audit: Audit,
         context: Context,
     ) -> dict[str, Any]:
         from airflow_provider_customer360.extract.sources import open_source
@@ -289,12 +302,13 @@ class Customer360Operator(BaseOperator):
                     hook,
                     [*loads, *tables.loads(unified)],
                     expect=known,
+                    audit=audit,
                     before_commit=self._stop_if_killed,
                 )
                 for table, counts in published.items():
                     self.log.info("%s: %s", table, counted(counts))
             seconds = {"publish": round(time.monotonic() - started, 3)}
-            summary = tables.told(unified.summary)
+            summary = audit.told(tables.told(unified.summary))
             return self._finish(summary, target, published, seconds, context)
 
     def _sampled(self, as_of: datetime, hook: DbApiHook, target: str, context: Context) -> dict[str, Any]:
@@ -310,7 +324,7 @@ class Customer360Operator(BaseOperator):
             else:
                 load = Load(target, unified.profiles.batches(), unified.profiles.schema, ("customer_id",))
                 published = publish(hook, [load], before_commit=self._stop_if_killed)
-            summary = {**unified.summary, "sample_data": True}
+            summary = {**unified.summary, "checks": [], "sample_data": True}
             summary["warnings"] = [
                 "These are sample profiles, because no source gave any data. Wire sources to this task.",
                 *summary["warnings"],
@@ -347,6 +361,13 @@ class Customer360Operator(BaseOperator):
             **row_counts(target, published),
             **unified,
         }
+
+    def _audit(self, context: Context) -> Audit:
+        """The checks as rendered, with what this run overrides."""
+        override = Override.of(context["params"])
+        if override and self.checks:
+            self.log.warning("The DAG param %s overrides in this run: %s", PARAM, override)
+        return Audit(Checks.of(self.checks or {}), override, self.log)
 
     @contextmanager
     def _folded(self, title: str) -> Iterator[None]:
