@@ -19,6 +19,8 @@ class Audited(Protocol):
         columns: of the profiles, as they are called in the table.
         live_columns: of the table, as far as publishing writes them: without generated ones. None: there is
             no table.
+        nested_with: what a WITH inside of a subquery defines may read ``profiles`` and ``live``; not so in
+            MariaDB.
     """
 
     @property
@@ -27,9 +29,14 @@ class Audited(Protocol):
     @property
     def live_columns(self) -> tuple[str, ...] | None: ...
 
+    @property
+    def nested_with(self) -> bool: ...
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """Run a SELECT over ``profiles`` and ``live``; without a table, ``live`` is the profiles' columns
-        without rows. A percent sign or colon in the query is one.
+        """Run a SELECT over ``profiles`` and ``live``: what follows on ``WITH profiles AS (…), live AS (…)``.
+
+        Without a table, ``live`` has the columns of the profiles and no row. A percent sign or colon in the
+        query is one.
 
         Raises:
             PublishError: the database refuses; the message has no values.

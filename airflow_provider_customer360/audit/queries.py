@@ -18,12 +18,15 @@ def count_rows(audited: Audited, title: str, query: str) -> int:
         ConfigError: it is not one SELECT, or the database refuses it.
     """
     subject = f"checks['no_rows'][{title!r}] cannot be run"
-    advice = "Give one SELECT over profiles and live, in the SQL of the target database."
-    [(number,)] = asked(audited, _counted(title, query), subject, advice)
+    advice = (
+        "Give one SELECT over profiles and live in the SQL of the target database, each column with a name of "
+        "its own."
+    )
+    [(number,)] = asked(audited, _counted(audited, _select(title, query)), subject, advice)
     return int(number)
 
 
-def _counted(title: str, query: str) -> str:
+def _select(title: str, query: str) -> str:
     # Without a semicolon there is no second statement, whatever else is in the text. That needs no parser,
     # which would have to know the quotes and comments of each database.
     select, _, rest = query.partition(";")
@@ -33,5 +36,14 @@ def _counted(title: str, query: str) -> str:
             f"checks['no_rows'][{title!r}] {found}; give one SELECT, without semicolons in its comments, and "
             "write one inside of text as chr(59) or char(59)."
         )
-    # On lines of its own: it may end with a comment. Without AS, which Oracle refuses before the name.
-    return f"SELECT count(*) FROM (\n{select}\n) violations"
+    return select
+
+
+def _counted(audited: Audited, select: str) -> str:
+    # It may end with a comment: a new line ends one kind, and /**/ the other, which some databases let end
+    # with the text. Without AS, which Oracle refuses before the name.
+    select = f"(\n{select}\n/**/)"
+    if audited.nested_with:
+        return f"SELECT count(*) FROM {select} violations"
+    # Not so where the database knows WITH … AS (DELETE …), which it refuses in a subquery only.
+    return f", violations AS {select} SELECT count(*) FROM violations"

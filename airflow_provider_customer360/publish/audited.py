@@ -14,6 +14,8 @@ from airflow_provider_customer360.unify.quoting import quoted
 class StagedProfiles:
     """See `Audited`; valid while the target is locked and not changed yet."""
 
+    nested_with = True
+
     def __init__(self, session: Session, plan: Plan, staging: str) -> None:
         self._session = session
         self._plan = plan

@@ -25,7 +25,10 @@ _TYPES = {
 class Tables:
     """An `Audited` over any DB-API connection whose database takes names in double quotes."""
 
-    def __init__(self, connection: Any, columns: Sequence[str], live_columns: Sequence[str] | None) -> None:
+    def __init__(
+        self, db: Database, connection: Any, columns: Sequence[str], live_columns: Sequence[str] | None
+    ) -> None:
+        self.nested_with = db.is_postgres or db.name in ("duckdb", "sqlite")
         self.columns = tuple(columns)
         self.live_columns = None if live_columns is None else tuple(live_columns)
         self.connection = connection
@@ -51,7 +54,7 @@ def audited(
         statements += _table("customers", live_columns, live_columns, live)
     db.execute(*statements)
     with closing(db.hook.get_conn()) as connection:
-        yield Tables(connection, columns, live_columns if live is not None else None)
+        yield Tables(db, connection, columns, live_columns if live is not None else None)
 
 
 def audit(checks: Mapping[str, Any], tables: Tables, skip: Any = None) -> Audit:

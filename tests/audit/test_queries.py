@@ -21,7 +21,6 @@ TWO_ROWS = {
     "comments behind the semicolon": "SELECT customer_id FROM profiles; -- it's; done\n/* a; b * */ ; --",
     "comments before and between": "-- first\nSELECT /* all */ customer_id\n-- of them\nFROM profiles",
     "WITH": "WITH known AS (SELECT * FROM profiles) SELECT * FROM known",
-    "WITH and a name of ours": "WITH live AS (SELECT customer_id FROM profiles) SELECT * FROM live",
     "a percent sign and a colon": "SELECT customer_id FROM profiles WHERE email LIKE '%ex:%' OR 1 = 1",
     "an order": "SELECT customer_id FROM profiles ORDER BY customer_id DESC",
     "a set": "SELECT customer_id FROM profiles UNION SELECT customer_id FROM live",
@@ -68,6 +67,9 @@ WRITING = {
     "out of them, without coming back": "SELECT 1) v; DROP TABLE customers --",
     "out of them, without semicolon": "SELECT 1) v DELETE FROM customers --",
     "a comment that never ends": "SELECT 1) v; DELETE FROM customers /*",
+    "a comment that never ends, without semicolon": "SELECT 1) DELETE FROM customers /*",
+    "out of them into WITH": "SELECT 1) v), x AS (DELETE FROM customers RETURNING 1), y AS (SELECT (1",
+    "out of them into an insert": "SELECT 1) INSERT INTO customers (customer_id",
 }
 
 
@@ -107,7 +109,7 @@ def test_a_value_that_cannot_be_read_stays_inside(db: Database) -> None:
     """Where the database minds, it fails for good and shows nothing."""
     query = "SELECT customer_id FROM profiles WHERE CAST(email AS integer) = 77"
     with audited(db, people(1, filled=1), None) as tables:
-        if db.name == "sqlite":
+        if not db.is_postgres and db.name != "duckdb":  # others read what they can as a number
             assert audit({"no_rows": {"number": query}}, tables)
             return
         with pytest.raises(ConfigError, match="'number'") as failed:
@@ -120,6 +122,7 @@ class Broken:
 
     columns = ("customer_id",)
     live_columns = None
+    nested_with = True
 
     def __init__(self, error: Exception) -> None:
         self._error = error
