@@ -18,6 +18,7 @@ from airflow.providers.common.compat.sdk import (
     XComArg,
 )
 
+from airflow_provider_customer360.audit import PARAM, Audit, Checks, Override, check_stated
 from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
 from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
@@ -93,6 +94,11 @@ class Customer360Operator(BaseOperator):
         ``<target>_identity_events`` where there are identities; False for none. (templated)
     :param assignments_table: the customer of every source row: True for ``<target>_assignments``, a name,
         or False. (templated)
+    :param checks: what the profiles must keep to, or the task fails for good and nothing is published: any of
+        ``min_customers``, ``max_customers_fall``, ``max_active_fall``, ``max_match_rate_change``,
+        ``max_fill_rate_change``, ``max_customer_records``, ``not_null`` and ``no_rows``; see `Checks`. The
+        DAG param ``customer360_skip_checks`` overrides them for one run: true, or a list of checks.
+        (templated)
     :param write_mode: ``replace``: after the run the table equals the profiles. ``upsert``: customers who
         are not in this run stay, except under ids that were merged away. ``append``: each run adds a
         snapshot, told apart by the column ``snapshot_at`` (the run's reference time); a rerun replaces its
@@ -118,6 +124,7 @@ class Customer360Operator(BaseOperator):
         "identities_table",
         "events_table",
         "assignments_table",
+        "checks",
     )
     template_ext: Sequence[str] = (".sql",)
     template_fields_renderers = {  # noqa: RUF012 - Airflow's own form
@@ -125,6 +132,7 @@ class Customer360Operator(BaseOperator):
         "must_link": "json",
         "must_not_link": "json",
         "derived": "json",
+        "checks": "json",
     }
     ui_color = "#d9ead3"
 
@@ -153,6 +161,7 @@ class Customer360Operator(BaseOperator):
         identities_table: Choice | None = True,
         events_table: Choice | None = None,
         assignments_table: Choice = False,
+        checks: Mapping[str, Any] | None = None,
         write_mode: str = "replace",
         on_schema_change: str = "add",
         snapshot_retention: timedelta | int | float | str | None = None,
@@ -182,6 +191,7 @@ class Customer360Operator(BaseOperator):
                 "write_mode='upsert' needs identities_table: without the identities of the run before, "
                 "nobody knows which of the customers that stay were merged away. Leave identities_table on."
             )
+        check_stated(checks or {})
         asset = Asset(asset_name)
         kwargs.setdefault("doc", description)
         super().__init__(**{**kwargs, "outlets": [*_listed(kwargs.get("outlets")), asset]})
@@ -207,6 +217,7 @@ class Customer360Operator(BaseOperator):
         self.identities_table = identities_table
         self.events_table = events_table
         self.assignments_table = assignments_table
+        self.checks = checks
         self.write_mode = write_mode
         self.on_schema_change = on_schema_change
         self.snapshot_retention = snapshot_retention
@@ -256,6 +267,7 @@ class Customer360Operator(BaseOperator):
         choices = (self.identities_table, self.events_table, self.assignments_table)
         tables = IdentityTables.of(target.table, *choices, partial=self.write_mode == "upsert")
         dry_run = truth_of("dry_run", self.render_template(self.only_tell, context))
+        audit = self._audit(context)
         wired = open_sources(self, context)
         sample = not wired and self.when_no_data in ("auto", "sample")
         try:
@@ -264,7 +276,7 @@ class Customer360Operator(BaseOperator):
                     "No source is wired to this task and none of its upstream tasks gave a frame."
                 )
             if not sample:
-                return self._unified(wired, target, tables, context, dry_run=dry_run)
+                return self._unified(wired, target, tables, audit, context, dry_run=dry_run)
         except NoDataError as error:
             if self.when_no_data == "fail":
                 raise
@@ -277,6 +289,7 @@ class Customer360Operator(BaseOperator):
         sources: Mapping[str, Source],
         target: Target,
         tables: IdentityTables,
+        audit: Audit,
         context: Context,
         *,
         dry_run: bool,
@@ -304,9 +317,9 @@ class Customer360Operator(BaseOperator):
             **rules,
         ) as unified:
             summary = {**tables.told(unified.summary), "dry_run": dry_run}
-            load = self._profile_table().load(target.table, unified, as_of)
+            load = self._profile_table().load(target.table, unified, as_of, audit=audit)
             self._publish(summary, target, [load, *tables.loads(unified)], expect=known)
-        return self._finish(summary, context)
+        return self._finish(audit.told(summary), context)
 
     def _sampled(self, target: Target, context: Context, *, dry_run: bool) -> dict[str, Any]:
         """Sample profiles, to show what the table will be like; they never replace one that exists."""
@@ -316,7 +329,7 @@ class Customer360Operator(BaseOperator):
 
         as_of = self._reference_time(context)
         with unify(sample_sources(as_of), as_of=as_of, wrap_stage=self._folded) as unified:
-            summary = {**unified.summary, "sample_data": True, "dry_run": dry_run}
+            summary = {**unified.summary, "checks": [], "sample_data": True, "dry_run": dry_run}
             summary["warnings"] = [
                 "These are sample profiles, because no source gave any data. Wire sources to this task.",
                 *summary["warnings"],
@@ -377,6 +390,13 @@ class Customer360Operator(BaseOperator):
     def _stop_if_killed(self) -> None:
         if self._killed.is_set():
             raise AirflowException("The task was killed before it published; the table is as it was.")
+
+    def _audit(self, context: Context) -> Audit:
+        """The checks as rendered, with what this run overrides."""
+        override = Override.of(context["params"])
+        if override and self.checks:
+            self.log.warning("The DAG param %s overrides in this run: %s", PARAM, override)
+        return Audit(Checks.of(self.checks or {}), override, self.log)
 
     def _profile_table(self) -> ProfileTable:
         return ProfileTable.of(self.write_mode, self.on_schema_change, self.snapshot_retention)

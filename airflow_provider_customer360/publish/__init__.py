@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table, parse_table
-from airflow_provider_customer360.publish.audited import Audited
 from airflow_provider_customer360.publish.failures import TransientPublishError
 from airflow_provider_customer360.publish.fingerprints import Fingerprint, fingerprint_of
 from airflow_provider_customer360.publish.loads import Load, Published, Removal, Snapshot
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 __all__ = [
-    "Audited",
     "Fingerprint",
     "Load",
     "Published",

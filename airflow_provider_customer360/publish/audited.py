@@ -1,11 +1,11 @@
-"""What can be asked of rows that are about to be published, and of the table as it is."""
+"""Staged profiles and the live table, as an audit sees them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.failures import guarded
-from airflow_provider_customer360.publish.plan import Relation
 from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
@@ -14,41 +14,43 @@ if TYPE_CHECKING:
     from airflow_provider_customer360.publish.session import Session
     from airflow_provider_customer360.publish.statements import Temporaries
 
+_STAGED = "customer360_staged"
 
-class Audited:
-    """The table as it will be and as it is.
 
-    Attributes:
-        columns: of the profiles, as they are called in the target.
-        live_columns: of the table as it is; None: there is none.
+class StagedProfiles:
+    """See `Audited` of the audit; valid while the target is locked and not changed yet.
+
+    The profiles are the table as it will be: of an upsert, those that stay are among them. Of a table of
+    snapshots, profiles and live are one snapshot each, the new one and the one before it.
     """
 
-    def __init__(
-        self, session: Session, load: Load, plan: Plan, relation: Relation | None, tables: Temporaries
-    ) -> None:
+    def __init__(self, session: Session, load: Load, plan: Plan, tables: Temporaries) -> None:
         self._session = session
         self._load = load
         self._plan = plan
         self._tables = tables
+        self.nested_with = session.dialect.nested_with
         self.columns = tuple(column.name for column in plan.columns)
-        self.live_columns = tuple(column.name for column in relation.columns) if relation else None
+
+    @property
+    def live_columns(self) -> tuple[str, ...] | None:
+        """Of the table as far as publishing writes them; None: there is no table."""
+        if self._plan.create:
+            return None
+        there = [column.name for column in self._plan.columns if not column.is_new]
+        return (*there, *self._plan.nulled, *self._plan.dropped)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """A query over ``profiles``, the table as it will be, and ``live``, the table as it is.
-
-        Of a table of snapshots, both are one snapshot: the new one and the one before it.
+        """A query over ``profiles`` and ``live``, which without a table has no rows.
 
         Raises:
             PublishError, TransientPublishError: the database refuses the query.
         """
-        views = {"customer360_staged": self._staged()}
-        if self.live_columns is not None:
-            views["live"] = self._live()
-        views["profiles"] = self._profiles()
+        views = {_STAGED: self._staged(), "live": self._live(), "profiles": self._profiles()}
         listed = ", ".join(f"{name} AS ({select})" for name, select in views.items())
-        statement = f"WITH {listed} {query}"
         rows: list[tuple[Any, ...]] = guarded(
-            lambda: self._session.fetch(statement), f"Checking the rows for {self._load.table}"
+            lambda: self._session.fetch(f"WITH {listed} {query}"),
+            f"Checking the profiles for {self._plan.target}",
         )
         return rows
 
@@ -57,7 +59,9 @@ class Audited:
         return f"SELECT {columns} FROM {self._tables.staging}"
 
     def _live(self) -> str:
-        target = self._plan.target.quoted
+        if self._plan.create:
+            return f"SELECT * FROM {_STAGED} WHERE 1 = 0"
+        target = self._qualified()
         if not self._load.snapshot:
             return f"SELECT * FROM {target}"
         column, times = quoted(self._load.snapshot.column), self._tables.snapshot
@@ -65,18 +69,21 @@ class Audited:
         return f"SELECT * FROM {target} WHERE {column} = ({before})"
 
     def _profiles(self) -> str:
-        if self._load.mode == "replace" or self.live_columns is None:
-            return "SELECT * FROM customer360_staged"
-        # The rows that stay are among them.
-        missing = {column.name for column in self._plan.columns if column.is_new}
+        if self._load.mode == "replace" or self._plan.create:
+            return f"SELECT * FROM {_STAGED}"
         stay = ", ".join(
-            f"NULL AS {quoted(name)}" if name in missing else f"live.{quoted(name)}" for name in self.columns
+            "NULL" if column.is_new else f"live.{quoted(column.name)}" for column in self._plan.columns
         )
         same = " AND ".join(
-            f"customer360_staged.{quoted(column.name)} = live.{quoted(column.name)}"
-            for column in self._plan.key
+            f"{_STAGED}.{quoted(column.name)} = live.{quoted(column.name)}" for column in self._plan.key
         )
         return (
-            f"SELECT * FROM customer360_staged UNION ALL SELECT {stay} FROM live WHERE NOT EXISTS "
-            f"(SELECT 1 FROM customer360_staged WHERE {same})"
+            f"SELECT * FROM {_STAGED} UNION ALL "
+            f"SELECT {stay} FROM live WHERE NOT EXISTS (SELECT 1 FROM {_STAGED} WHERE {same})"
         )
+
+    def _qualified(self) -> str:
+        """The target with its schema: without, a target called profiles would be those that are staged."""
+        target, default = self._plan.target, self._session.dialect.default_schema
+        schema = target.schema or (self._session.fetch(default)[0][0] if default else None)
+        return Table(schema, target.name).quoted

@@ -70,7 +70,8 @@ class Dialect:
         update: how changed rows are written, one of the UPDATE_ templates.
         assign: an assignment in it.
         differs: condition that two values differ, of which either may be null.
-        max_name: longest name of a column or table, in bytes.
+        nested_with: a WITH inside of a subquery may read what the one around it defines.
+        max_name_bytes: longest name of a column or table, in bytes.
         folds_case: ``"Email"`` and ``"email"`` are the same column.
     """
 
@@ -102,6 +103,7 @@ class Dialect:
     update: str = UPDATE_FROM
     assign: str = "{column} = {value}"
     differs: str = "{new} IS DISTINCT FROM {old}"
+    nested_with: bool = True
     max_name_bytes: int | None = None
     folds_case: bool = True
 

@@ -244,6 +244,7 @@ MYSQL = Dialect(
 MARIADB = replace(
     MYSQL,
     name="MariaDB",
+    nested_with=False,
     table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
 )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from airflow_provider_customer360.publish.audited import Audited
+    from airflow_provider_customer360.audit import Audited
 
 Mode = Literal["replace", "upsert", "append"]
 SchemaChange = Literal["add", "fail", "replace"]

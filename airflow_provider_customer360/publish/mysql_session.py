@@ -41,7 +41,7 @@ class MySQLSession:
 
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         with closing(self._connection.cursor()) as cursor:
-            cursor.execute(statement, tuple(parameters))
+            cursor.execute(statement, tuple(parameters) or None)
             return [tuple(row) for row in cursor.fetchall()]
 
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.publish import statements
-from airflow_provider_customer360.publish.audited import Audited
+from airflow_provider_customer360.publish.audited import StagedProfiles
 from airflow_provider_customer360.publish.batches import clean, cut
 from airflow_provider_customer360.publish.columns import ColumnType, Kind, type_of
 from airflow_provider_customer360.publish.failures import guarded
@@ -108,9 +108,8 @@ class Publication:
 
     def audit(self) -> None:
         """Let the caller look at what is to be published, beside what is."""
-        if self.load.audit:
-            audited = Audited(self._session, self.load, self._plan, self._relation, self._tables)
-            self.load.audit(audited)
+        if self.load.audit and not self.is_prepared:  # then it has been asked
+            self.load.audit(StagedProfiles(self._session, self.load, self._plan, self._tables))
 
     def apart(self) -> list[str]:
         """Statements that are committed by themselves, before the transaction; empty once they were."""

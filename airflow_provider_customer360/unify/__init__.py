@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider_customer360.unify.config import Config, Source
     from airflow_provider_customer360.unify.errors import (
+        CheckFailed,
         ConfigError,
         Customer360Error,
         DataError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_customer360.unify.result import Frame, Unified
 
 __all__ = [
+    "CheckFailed",
     "Config",
     "ConfigError",
     "Customer360Error",

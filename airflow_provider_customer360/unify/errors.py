@@ -27,6 +27,10 @@ class PublishError(Customer360Error):
     """The profiles could not be written; the target table is as it was."""
 
 
+class CheckFailed(DataError):
+    """The profiles are not what the stated checks allow; the target table is as it was."""
+
+
 class NoDataError(DataError):
     """Every source is empty."""
 

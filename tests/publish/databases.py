@@ -59,7 +59,8 @@ class Database:
         self, rows: pa.Table, table: str = "customers", key: str = "customer_id", **arguments: Any
     ) -> Published:
         """Publish a table that is in memory, in batches of a few rows."""
-        return publish(self.hook, [load(rows, table, key)], **arguments)[table]
+        audit = arguments.pop("audit", None)
+        return publish(self.hook, [load(rows, table, key, audit=audit)], **arguments)[table]
 
     def execute(self, *statements: str) -> None:
         """Run and commit statements."""

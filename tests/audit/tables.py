@@ -1,0 +1,101 @@
+"""Two tables of a real database, audited: profiles as they are staged, and the table as it is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+from airflow_provider_customer360.audit import Audit, Checks, Override
+from airflow_provider_customer360.publish.failures import guarded
+from tests.publish.databases import Database
+
+Rows = Sequence[Mapping[str, Any]]
+
+_TYPES = {
+    "customer_id": "varchar(99)",
+    "total_records": "bigint",
+    "data_sources": "bigint",
+    "is_active": "boolean",
+    "amount": "double precision",
+}
+
+
+class Tables:
+    """An `Audited` over any DB-API connection whose database takes names in double quotes."""
+
+    def __init__(
+        self, db: Database, connection: Any, columns: Sequence[str], live_columns: Sequence[str] | None
+    ) -> None:
+        self.nested_with = db.is_postgres or db.name in ("duckdb", "sqlite")
+        self.columns = tuple(columns)
+        self.live_columns = None if live_columns is None else tuple(live_columns)
+        self.connection = connection
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        staged = ", ".join(f"c{i} AS {_quoted(name)}" for i, name in enumerate(self.columns))
+        live = "profiles WHERE 1 = 0" if self.live_columns is None else "customers"
+        statement = f"WITH profiles AS (SELECT {staged} FROM staged), live AS (SELECT * FROM {live}) {query}"
+        with closing(self.connection.cursor()) as cursor:
+            guarded(lambda: cursor.execute(statement), "Checking")
+            return [tuple(row) for row in cursor.fetchall()]
+
+
+@contextmanager
+def audited(
+    db: Database, profiles: Rows, live: Rows | None, columns: Sequence[str] = (), live_columns: Any = None
+) -> Iterator[Tables]:
+    """The rows in tables; columns are those of the first row, or given where there is no row."""
+    columns = columns or list(profiles[0])
+    statements = [*_table("staged", [f"c{i}" for i in range(len(columns))], columns, profiles)]
+    if live is not None:
+        live_columns = live_columns or (list(live[0]) if live else columns)
+        statements += _table("customers", live_columns, live_columns, live)
+    db.execute(*statements)
+    with closing(db.hook.get_conn()) as connection:
+        yield Tables(db, connection, columns, live_columns if live is not None else None)
+
+
+def audit(checks: Mapping[str, Any], tables: Tables, skip: Any = None) -> Audit:
+    """An audit, made.
+
+    Raises:
+        CheckFailed, ConfigError: see `Audit`.
+    """
+    override = Override.of({"customer360_skip_checks": skip})
+    made = Audit(Checks.of(checks), override, logging.getLogger("audit"))
+    made(tables)
+    return made
+
+
+def people(number: int, *, active: int = 0, matched: int = 0, filled: int = 0, largest: int = 1) -> Rows:
+    """Customers, of whom so many are active, known to two sources, or have an e-mail; one is the largest."""
+    return [
+        {
+            "customer_id": f"c{i}",
+            "email": f"planted{i}@x.example" if i < filled else None,
+            "total_records": 1 if i else largest,
+            "data_sources": 2 if i < matched else 1,
+            "is_active": i < active,
+        }
+        for i in range(number)
+    ]
+
+
+def _table(name: str, own: Sequence[str], columns: Sequence[str], rows: Rows) -> list[str]:
+    types = [_TYPES.get(column, "varchar(99)") for column in columns]
+    defined = ", ".join(f"{_quoted(column)} {kind}" for column, kind in zip(own, types, strict=True))
+    values = [", ".join(_literal(row[column]) for column in columns) for row in rows]
+    inserts = [f"INSERT INTO {name} VALUES {', '.join(f'({row})' for row in values)}"] if rows else []
+    return [f"CREATE TABLE {name} ({defined})", *inserts]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return "NULL" if value is None else str(value).upper() if isinstance(value, bool) else repr(value)
