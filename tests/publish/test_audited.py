@@ -1,0 +1,133 @@
+"""What is about to be published, looked at before anything is changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_customer360.audit import Audit, Audited, Checks, Override
+from airflow_provider_customer360.publish import publish
+from airflow_provider_customer360.unify.errors import CheckFailed, PublishError
+from tests.publish.databases import Database, events, load, people, profiles
+
+Look = Callable[[Audited], None]
+
+
+def looked(*queries: str) -> tuple[list[Any], Look]:
+    """An audit that keeps the columns and what queries gave."""
+    seen: list[Any] = []
+
+    def audit(audited: Audited) -> None:
+        seen.extend([audited.columns, audited.live_columns, *map(audited.rows, queries)])
+
+    return seen, audit
+
+
+BOTH = (
+    "SELECT customer_id, orders FROM profiles ORDER BY customer_id",
+    "SELECT customer_id, orders FROM live ORDER BY customer_id",
+)
+
+
+@pytest.mark.parametrize("table", ["customers", "profiles", "live", 'a "profiles"'])
+def test_both_sides_are_seen(db: Database, table: str) -> None:
+    """Whatever the target is called; on the first run there is no table, and ``live`` has no rows."""
+    quoted = '"' + table.replace('"', '""') + '"'
+    seen, audit = looked(*BOTH)
+    db.publish(people(("c1", None, 1), ("c2", None, 2)), quoted, audit=audit)
+    columns = ("customer_id", "email", "orders")
+    assert seen == [columns, None, [("c1", 1), ("c2", 2)], []]
+    seen, audit = looked(*BOTH)
+    db.publish(people(("c2", None, 3)), quoted, audit=audit)
+    assert seen == [columns, columns, [("c2", 3)], [("c1", 1), ("c2", 2)]]
+
+
+def test_columns_are_those_that_publishing_writes(db: Database) -> None:
+    """New ones are not live yet, old ones still are, generated ones are the database's own."""
+    generated = "GENERATED ALWAYS AS (orders + 1)" + (" STORED" if db.is_postgres else "")
+    db.execute(
+        f"CREATE TABLE customers (customer_id text, orders bigint, old text, computed bigint {generated})",
+    )
+    seen, audit = looked("SELECT count(*) FROM live")
+    db.publish(people(("c1", "e", 1)), audit=audit)
+    columns, live, [(rows,)] = seen
+    assert columns == ("customer_id", "email", "orders")
+    assert (set(live), rows) == ({"customer_id", "orders", "old"}, 0)
+
+
+def test_what_the_audit_raises_cancels_everything(db: Database) -> None:
+    """The other tables too, and also where there was no table yet."""
+
+    def refuse(audited: Audited) -> None:
+        raise CheckFailed("no")
+
+    loads = [load(people(("c1", None, 1))), events(("1", "made"))]
+    with pytest.raises(CheckFailed):
+        publish(db.hook, loads, audit=refuse)
+    assert db.tables() == set()
+    publish(db.hook, [load(people(("c1", None, 1))), events(("1", "made"))])
+    before = db.everything()
+    with pytest.raises(CheckFailed):
+        publish(db.hook, [load(people(("c2", None, 2))), events(("2", "more"))], audit=refuse)
+    assert db.everything() == before
+
+
+def test_only_the_first_load_is_audited(db: Database) -> None:
+    """Whatever the tables are called: the profiles come first."""
+    seen, audit = looked("SELECT count(*) FROM profiles")
+    publish(db.hook, [load(people(("c1", None, 1))), load(people(), "a")], audit=audit)
+    assert seen[2] == [(1,)]
+
+
+def test_a_query_is_taken_as_it_is(db: Database) -> None:
+    """Nothing in it is a parameter; what the database says of a wrong one is kept inside."""
+    seen, audit = looked("SELECT '%s %% :x ? {0}' FROM profiles")
+    db.publish(people(("c1", None, 1)), audit=audit)
+    assert seen[2] == [("%s %% :x ? {0}",)]
+    _, audit = looked("SELECT 'planted' FRM profiles")
+    with pytest.raises(PublishError) as failed:
+        db.publish(people(("c1", None, 1)), audit=audit)
+    assert "planted" not in str(failed.value)
+
+
+def test_checks_count_what_will_be_in_the_table(db: Database) -> None:
+    """True and false in each database's own way; NaN becomes NULL, so it is no value."""
+    kinds = {
+        "customer_id": pa.string(),
+        "is_active": pa.bool_(),
+        "data_sources": pa.int64(),
+        "total_records": pa.int64(),
+        "amount": pa.float64(),
+    }
+    live = [
+        ("c1", True, 2, 5, 1.5),
+        ("c2", True, 1, 1, 2.5),
+        ("c3", False, 2, 1, 0.0),
+        ("c4", None, 1, 1, 0.0),
+    ]
+    new = [("c1", True, 1, 7, float("nan")), ("c2", False, 1, 1, None), ("c3", False, 2, 1, 0.5)]
+    db.publish(profiles(live, **kinds))
+    stated = {
+        "max_customers_fall": 0.25,
+        "max_active_fall": 0.5,
+        "max_match_rate_change": 0.2,
+        "max_fill_rate_change": {"amount": 0.7, "is_active": 0.25},
+        "max_customer_records": 7,
+    }
+    audit = Audit(Checks.of(stated), Override(), logging.getLogger("audit"))
+    db.publish(profiles(new, **kinds), audit=audit)
+    assert [(one.live, one.new, one.result) for one in audit.findings] == [
+        (4, 3, "passed"),
+        (2, 1, "passed"),
+        (pytest.approx(1 / 2), pytest.approx(1 / 3), "passed"),
+        (1, pytest.approx(1 / 3), "passed"),
+        (pytest.approx(3 / 4), 1, "passed"),
+        (5, 7, "passed"),
+    ]
+    strict = Audit(Checks.of({"not_null": ["amount"]}), Override(), logging.getLogger("audit"))
+    with pytest.raises(CheckFailed, match=r"not_null.amount: 2 customers without a value \(live: 2\)"):
+        db.publish(profiles(new, **kinds), audit=strict)
