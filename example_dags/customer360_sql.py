@@ -59,6 +59,13 @@ with DAG(
         metrics=["amount", "orders"],
         derived={"average_order_value": "amount / nullif(orders, 0)"},
         active_within=timedelta(days=60),
+        # Or nothing is published. To publish all the same, once:
+        # airflow dags trigger customer360_sql --conf '{"customer360_skip_checks": true}'
+        checks={
+            "max_customers_fall": 0.1,
+            "max_fill_rate_change": {"email": 0.05},
+            "no_rows": {"no negative amounts": "SELECT customer_id FROM profiles WHERE amount < 0"},
+        },
         target_conn_id="warehouse",
         target_table="customer360",
     )

@@ -108,7 +108,7 @@ def asked(audited: Audited, query: str, subject: str, advice: str) -> list[tuple
     """Run a query.
 
     Raises:
-        ConfigError: the database refuses; as a subject and advice say.
+        ConfigError: the database refuses; told with subject and advice.
         TransientError: it fails in a way that passes by itself.
     """
     try:

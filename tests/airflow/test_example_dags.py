@@ -140,6 +140,9 @@ def test_sql(run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.M
     ada, grace, alan = utc(2026, 1, 5, 9, 30), utc(2026, 1, 18, 12), utc(2025, 10, 2, 16, 20)
     newcomer = rows[3][0]
     assert summary["rows_inserted"] == 4
+    assert summary["checks"][-1] == {
+        "check": "no_rows.no negative amounts", "live": None, "new": 0, "bound": 0, "result": "passed",
+    }  # fmt: skip
     assert newcomer.startswith("email:")
     assert rows == [
         ("1001", "ada@engine.example", "Ada Lovelace", 200.0, 2, 1, 2, 3, 2, ada, ada, True, 100.0),
@@ -160,6 +163,9 @@ def test_yaml(run: Run, airflow_home: Path, tmp_path: Path, monkeypatch: pytest.
     summary = run("customer360_yaml")
     table = duckdb_rows(airflow_home, "yaml_customers")
     assert summary["description"] == "Unified customer 360 profiles"
+    assert {one["check"]: one["result"] for one in summary["checks"]} == {
+        "min_customers": "passed", "max_customers_fall": "not compared", "not_null.email": "passed"
+    }  # fmt: skip
     assert picked(table, "customer_id", "email", "name", "support_minutes") == [
         ("1001", "ada@engine.example", "Ada Lovelace", 10),
         ("1002", "grace@navy.example", "Grace Hopper", 30),

@@ -67,6 +67,7 @@ WRITING = {
     "out of them, without coming back": "SELECT 1) v; DROP TABLE customers --",
     "out of them, without semicolon": "SELECT 1) v DELETE FROM customers --",
     "a comment that never ends": "SELECT 1) v; DELETE FROM customers /*",
+    "a comment that swallows the end": "SELECT 1) v /*",
     "a comment that never ends, without semicolon": "SELECT 1) DELETE FROM customers /*",
     "out of them into WITH": "SELECT 1) v), x AS (DELETE FROM customers RETURNING 1), y AS (SELECT (1",
     "out of them into an insert": "SELECT 1) INSERT INTO customers (customer_id",
