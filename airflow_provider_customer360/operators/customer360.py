@@ -73,6 +73,8 @@ class Customer360Operator(BaseOperator):
         form of a source, with the columns ``identifier_type``, ``identifier_value``,
         ``other_identifier_type``, ``other_identifier_value`` and ``reason``. (templated)
     :param must_not_link: pairs that never become one customer, likewise. (templated)
+    :param forget: people of whom nothing is published or remembered, in any form of a source: identifiers of
+        theirs, with the columns ``identifier_type`` and ``identifier_value``. (templated)
     :param max_customer_records: a customer of more records is reported. None: one of more than 1 % of
         all.
     :param on_oversized_customer: ``warn`` or ``fail``.
@@ -101,6 +103,7 @@ class Customer360Operator(BaseOperator):
         "sources",
         "must_link",
         "must_not_link",
+        "forget",
         "derived",
         "target_conn_id",
         "target_table",
@@ -113,6 +116,7 @@ class Customer360Operator(BaseOperator):
         "sources": "json",
         "must_link": "json",
         "must_not_link": "json",
+        "forget": "json",
         "derived": "json",
     }
     ui_color = "#d9ead3"
@@ -132,6 +136,7 @@ class Customer360Operator(BaseOperator):
         guards: bool = True,
         must_link: Any = None,
         must_not_link: Any = None,
+        forget: Any = None,
         max_customer_records: int | None = None,
         on_oversized_customer: str = "warn",
         derived: Mapping[str, str] | None = None,
@@ -162,8 +167,8 @@ class Customer360Operator(BaseOperator):
                 f"sources is a {type(sources).__name__}; give a mapping of source name to source, or nothing "
                 "to take every upstream task's frame."
             )
-        rules = {"must_link": must_link, "must_not_link": must_not_link}
-        check_sources({name: rule for name, rule in rules.items() if rule is not None})
+        stated = {"must_link": must_link, "must_not_link": must_not_link, "forget": forget}
+        check_sources({name: table for name, table in stated.items() if table is not None})
         check_choices(identities_table, events_table, assignments_table)
         asset = Asset(asset_name)
         kwargs.setdefault("doc", description)
@@ -180,6 +185,7 @@ class Customer360Operator(BaseOperator):
         self.guards = guards
         self.must_link = must_link
         self.must_not_link = must_not_link
+        self.forget = forget
         self.max_customer_records = max_customer_records
         self.on_oversized_customer = on_oversized_customer
         self.derived = derived
@@ -264,10 +270,10 @@ class Customer360Operator(BaseOperator):
         from airflow_provider_customer360.publish import Load, fingerprint, publish
         from airflow_provider_customer360.unify.pipeline import unify
 
-        rules = {
-            name: open_source(self, context, name, rule).data
-            for name, rule in (("must_link", self.must_link), ("must_not_link", self.must_not_link))
-            if rule is not None
+        stated = {
+            name: open_source(self, context, name, table).data
+            for name in ("must_link", "must_not_link", "forget")
+            if (table := getattr(self, name)) is not None
         }
         # Counted before they are read: another run may publish while this one works.
         known = fingerprint(hook, tables.kept_over_runs)
@@ -279,7 +285,7 @@ class Customer360Operator(BaseOperator):
             run_id=context["run_id"],
             recorded=tables.recorded(hook, known.rows[-1] if known.rows else None),
             wrap_stage=self._folded,
-            **rules,
+            **stated,
         ) as unified:
             started = time.monotonic()
             with self._folded("Publish"):

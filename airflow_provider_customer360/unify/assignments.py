@@ -52,7 +52,7 @@ def assign(engine: Engine, plan: Plan, sources: Mapping[str, Source]) -> None:
             doing="assigning rows to customers",
         )
     (assigned,) = engine.row("SELECT count(*) FROM assignments")
-    rows = sum(source.rows for source in plan.sources)
+    rows = sum(source.kept for source in plan.sources)
     if assigned != rows:
         raise DataError(
             f"{rows:,} records were read but {assigned:,} assigned. A source that changes while it is read "
@@ -75,7 +75,8 @@ def _assigned(plan: Plan, index: int, source: SourcePlan, key: str) -> str:
     return (
         f"SELECT {literal(source.name)} AS source, source_key, customer_id, "
         "CASE WHEN customer_id IS NULL THEN reason END AS reason "
-        f"FROM ({numbered}) AS r LEFT JOIN ({whose}) AS m ON {same}"
+        # Only rows of people who are forgotten have no records.
+        f"FROM ({numbered}) AS r JOIN ({whose}) AS m ON {same}"
     )
 
 

@@ -19,6 +19,8 @@ from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, NoDataError
 from airflow_provider_customer360.unify.events import Recorded, view_events
+from airflow_provider_customer360.unify.forget_list import name_customers, read_forget_list
+from airflow_provider_customer360.unify.forgotten import leave_out
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.numberings import settle_numberings
@@ -46,6 +48,7 @@ def unify(
     as_of: datetime | None = None,
     must_link: Any = None,
     must_not_link: Any = None,
+    forget: Any = None,
     previous: Any = None,
     run_id: str | None = None,
     recorded: Recorded = NOTHING_RECORDED,
@@ -62,6 +65,8 @@ def unify(
             source may have: columns ``identifier_type``, ``identifier_value``, ``other_identifier_type``,
             ``other_identifier_value`` and, if wanted, ``reason``.
         must_not_link: pairs that never become one customer, likewise.
+        forget: identifiers of people of whom nothing is to be told, in any form that a source may have:
+            columns ``identifier_type`` and ``identifier_value``. Every customer who has one is left out.
         previous: the identities that the run before gave (`Unified.identities`), in any form that a source
             may have: customers keep the ids that they have there. None: ids follow from the data alone.
         run_id: what the events of this run are filed under. None: the reference time.
@@ -104,10 +109,13 @@ def unify(
             plan = settle_numberings(engine, plan, NodeKeys())
             keys = find_nodes(engine, plan, NodeKeys())
             rules = read_rules(engine, plan, keys, must_link, must_not_link)
-            resolve(engine, plan, rules)
-            plan = replace(plan, warnings=plan.warnings + rules.warnings)
             read_previous(engine, previous)
+            listed = read_forget_list(engine, plan, config, keys, forget)
+            resolve(engine, plan, rules)
             keep_ids(engine)
+            named = name_customers(engine, plan, listed)
+            plan = leave_out(engine, plan)
+            plan = replace(plan, warnings=plan.warnings + rules.warnings + named.warnings)
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)
@@ -123,7 +131,7 @@ def unify(
                 reference,
                 recorded,
             )
-            summary = summarise(engine, plan, config, reference)
+            summary = summarise(engine, plan, config, reference, named)
             log.info("%s profiles", f"{summary['total_customers']:,}")
     except BaseException:
         engine.close()

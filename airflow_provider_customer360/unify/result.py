@@ -80,6 +80,11 @@ class Unified:
         events: what the run decided about who is who, one row per event, see `events`.
         assignments: one row per source row: ``source``, ``source_key``, ``customer_id`` and, where that is
             null, the ``reason``. None unless asked for.
+        forgotten: ``customer_id``: the ids under which earlier runs may have published something of people
+            who are forgotten now: theirs today, earlier ones and absorbed ones. Somebody who was taken for
+            one of them may live on under such an id: its earlier rows go as well, this run's are right.
+        forgotten_identifiers: ``identifier_type``, ``identifier_value``: what identifies these people, for
+            events that tell of it under another id.
         summary: what the run did, as plain JSON.
     """
 
@@ -92,6 +97,10 @@ class Unified:
         self.events = Frame(engine, "SELECT * FROM identity_events", "kind, event_id")
         self.assignments = (
             Frame(engine, "SELECT * FROM assignments", "source, source_key") if assigned else None
+        )
+        self.forgotten = Frame(engine, "SELECT * FROM forgotten_ids", "customer_id")
+        self.forgotten_identifiers = Frame(
+            engine, "SELECT * FROM forgotten_identifiers", "identifier_type, identifier_value"
         )
         self.summary = summary
 

@@ -68,6 +68,7 @@ class SourcePlan:
         relation: the engine's relation with one row per source row.
         rows: its number of rows.
         columns: every column of the source, in its order.
+        forgotten: how many of its rows are of people who are to be forgotten; nothing tells of these.
     """
 
     name: str
@@ -75,6 +76,12 @@ class SourcePlan:
     relation: str
     rows: int
     columns: tuple[ColumnPlan, ...]
+    forgotten: int = 0
+
+    @property
+    def kept(self) -> int:
+        """The number of rows that the results tell of."""
+        return self.rows - self.forgotten
 
     def having(self, role: Role) -> tuple[ColumnPlan, ...]:
         """The columns of one role."""

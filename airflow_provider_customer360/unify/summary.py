@@ -13,6 +13,7 @@ from airflow_provider_customer360.unify.advice import advice, check_size
 from airflow_provider_customer360.unify.config import Config
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.events import count_events
+from airflow_provider_customer360.unify.forget_list import Named
 from airflow_provider_customer360.unify.mask import mask
 from airflow_provider_customer360.unify.phones import compared_by_digits, notes
 from airflow_provider_customer360.unify.quoting import quoted
@@ -22,7 +23,9 @@ PREVIEW_ROWS = 5
 _PREVIEW_METRICS = 5
 
 
-def summarise(engine: Engine, plan: Plan, config: Config, as_of: datetime | None) -> dict[str, Any]:
+def summarise(
+    engine: Engine, plan: Plan, config: Config, as_of: datetime | None, named: Named
+) -> dict[str, Any]:
     """The statistics of the profiles; every number is finite and plain Python.
 
     Raises:
@@ -49,6 +52,7 @@ def summarise(engine: Engine, plan: Plan, config: Config, as_of: datetime | None
         "active_customers": active,
         "total_records": total + unidentified,
         "unidentified_records": unidentified,
+        "forgotten": _forgotten(engine, plan, named),
         "data_sources": len(plan.sources),
         "merge_rate": _ratio(merged - customers, merged),
         "largest_customer": largest,
@@ -95,6 +99,17 @@ def _markdown(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def _forgotten(engine: Engine, plan: Plan, named: Named) -> dict[str, int]:
+    (customers,) = engine.row("SELECT count(*) FROM forgotten_now")
+    return {
+        "customers": customers,
+        "records": sum(source.forgotten for source in plan.sources),
+        "listed": named.listed,
+        "not_found": named.not_found,
+        "shared": named.shared,
+    }
+
+
 def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
     summary = {}
     for index, source in enumerate(plan.sources):
@@ -106,8 +121,8 @@ def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
             f"SELECT coalesce(sum(s_{index}), 0)::BIGINT FROM totals WHERE customer IS NULL"
         )
         summary[source.name] = {
-            "records": source.rows,
-            "identified": source.rows - unidentified,
+            "records": source.kept,
+            "identified": source.kept - unidentified,
             "customers": customers,
             "match_rate": _ratio(shared, customers),
         }
