@@ -21,8 +21,9 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
 from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
-from airflow_provider_customer360.extract.spec import check_sources
+from airflow_provider_customer360.extract.spec import check_sources, upstream_of
 from airflow_provider_customer360.operators.identity_tables import Choice, IdentityTables, check_choices
+from airflow_provider_customer360.operators.pii_salt import check_salt, read_salt
 from airflow_provider_customer360.operators.report import counted, log_report, row_counts, without_values
 from airflow_provider_customer360.unify.config import Config, Identifiers, Metrics
 from airflow_provider_customer360.unify.errors import (
@@ -75,6 +76,11 @@ class Customer360Operator(BaseOperator):
     :param must_not_link: pairs that never become one customer, likewise. (templated)
     :param forget: people of whom nothing is published or remembered, in any form of a source: identifiers of
         theirs, with the columns ``identifier_type`` and ``identifier_value``. (templated)
+    :param pii: profile column or identifier type to what is done with its values wherever they are published:
+        ``hash``, ``mask`` or ``drop``.
+    :param pii_salt: where the secret lies under which they are hashed: ``{"variable": <name>}`` or
+        ``{"conn_id": <id>}``, whose password it is. Needed for ``hash`` and for identifier types.
+    :param preview_rows: the most customers that log and summary show, masked. 0: nothing of any customer.
     :param max_customer_records: a customer of more records is reported. None: one of more than 1 % of
         all.
     :param on_oversized_customer: ``warn`` or ``fail``.
@@ -137,6 +143,9 @@ class Customer360Operator(BaseOperator):
         must_link: Any = None,
         must_not_link: Any = None,
         forget: Any = None,
+        pii: Mapping[str, str] | None = None,
+        pii_salt: Mapping[str, str] | None = None,
+        preview_rows: int = 5,
         max_customer_records: int | None = None,
         on_oversized_customer: str = "warn",
         derived: Mapping[str, str] | None = None,
@@ -186,6 +195,10 @@ class Customer360Operator(BaseOperator):
         self.must_link = must_link
         self.must_not_link = must_not_link
         self.forget = forget
+        self.no_sources = upstream_of(stated.values())
+        self.pii = pii
+        self.pii_salt = pii_salt
+        self.preview_rows = preview_rows
         self.max_customer_records = max_customer_records
         self.on_oversized_customer = on_oversized_customer
         self.derived = derived
@@ -197,7 +210,7 @@ class Customer360Operator(BaseOperator):
         self.events_table = events_table
         self.assignments_table = assignments_table
         self.write_mode = write_mode
-        self._config()  # a wrong shape fails when the DAG is parsed, not tonight
+        check_salt(pii_salt, self._config().pii)  # a wrong shape fails when the DAG is parsed, not tonight
         self._killed = threading.Event()
 
     def render_template(
@@ -281,6 +294,7 @@ class Customer360Operator(BaseOperator):
             sources,
             self._config(),
             as_of=self._reference_time(context),
+            pii_salt=read_salt(self.pii_salt),
             previous=tables.previous(hook) if tables.identities and known.rows[0] else None,
             run_id=context["run_id"],
             recorded=tables.recorded(hook, known.rows[-1] if known.rows else None),
@@ -309,7 +323,8 @@ class Customer360Operator(BaseOperator):
         from airflow_provider_customer360.unify.pipeline import unify
         from airflow_provider_customer360.unify.sample import sample_sources
 
-        with unify(sample_sources(as_of), as_of=as_of, wrap_stage=self._folded) as unified:
+        config = Config(preview_rows=self.preview_rows)
+        with unify(sample_sources(as_of), config, as_of=as_of, wrap_stage=self._folded) as unified:
             if table_exists(hook, target):
                 self.log.info("%s exists; sample profiles do not replace it", target)
                 published = {target: Published(0, 0, 0, 0, 0, created=False)}
@@ -383,6 +398,8 @@ class Customer360Operator(BaseOperator):
             max_customer_records=self.max_customer_records,
             on_oversized_customer=self.on_oversized_customer,
             derived=self.derived or {},
+            pii=self.pii or {},
+            preview_rows=self.preview_rows,
             active_within=self.active_within,  # type: ignore[arg-type] # Config converts it
         )
 

@@ -31,7 +31,8 @@ def log_report(log: Any, summary: Mapping[str, Any]) -> None:
         )
     for warning in summary["warnings"]:
         log.warning("%s", warning)
-    log.info("Preview, masked:")
+    if summary["preview"]:
+        log.info("Preview, masked:")
     for line in summary["preview"].splitlines():
         log.info("%s", line)
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.config import Config
+from airflow_provider_customer360.unify.digests import digest
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError
 from airflow_provider_customer360.unify.keys import NodeKeys, first_key
-from airflow_provider_customer360.unify.mask import mask
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.spelling import canonical
@@ -25,6 +25,11 @@ from airflow_provider_customer360.unify.stated_identifiers import read_stated, s
 
 _SIDE = ("identifier_type", "identifier_value")
 _DOING = "looking for people to forget"
+#: The list as earlier runs may have remembered it.
+_FORMS = (
+    "SELECT number, present, identifier_type, identifier_value FROM named "
+    "UNION ALL SELECT number, present, identifier_type, digest FROM named WHERE digest IS NOT NULL"
+)
 #: Of identifiers that name nobody, as many are shown.
 _SHOWN = 3
 
@@ -47,7 +52,8 @@ class Named:
 
 
 def read_forget_list(engine: Engine, plan: Plan, config: Config, keys: NodeKeys, data: Any) -> int:
-    """Make ``to_forget`` (``number``, ``identifier_type``, ``identifier_value``, ``node``); gives its length.
+    """Make ``to_forget``: ``number``, ``identifier_type``, ``identifier_value``, ``node`` and the ``digest``
+    under which earlier runs may know it; gives the length of the list.
 
     Identifiers that nobody could have are left out, but count. Those of types that only the previous
     identities know are standardised by the settings for such a type.
@@ -63,18 +69,19 @@ def read_forget_list(engine: Engine, plan: Plan, config: Config, keys: NodeKeys,
         past = engine.rows("SELECT DISTINCT identifier_type FROM previous_identities ORDER BY 1")
         gone = [name for (name,) in past if name not in (*plan.identifier_types, PROFILE_ID)]
         types = [*plan.types, *map(config.type_of, gone)]
-        values = standardised_values(engine, "forget", [_SIDE], types, keys)
+        values = standardised_values(engine, "forget", [_SIDE], types, keys, config.shown)
     nothing = "SELECT 0 AS number, '' AS identifier_type, NULL::VARCHAR AS value, 0::UBIGINT AS node"
     engine.run(
         "CREATE OR REPLACE TABLE to_forget AS "
-        "SELECT number, identifier_type, value AS identifier_value, node "
+        "SELECT number, identifier_type, value AS identifier_value, node, "
+        f"{digest('identifier_type', 'value') if plan.salted else 'NULL::VARCHAR'} AS digest "
         f"FROM ({values or nothing}) WHERE value IS NOT NULL",
         doing=_DOING,
     )
     return listed
 
 
-def name_customers(engine: Engine, plan: Plan, listed: int) -> Named:
+def name_customers(engine: Engine, plan: Plan, config: Config, listed: int) -> Named:
     """Make ``forgotten_customers`` (``customer``) and ``forgotten_past`` (``customer_id``).
 
     The latter are previous customers whom an identifier names that is no longer in the data.
@@ -83,7 +90,7 @@ def name_customers(engine: Engine, plan: Plan, listed: int) -> Named:
     past = "SELECT * FROM previous_identities WHERE status IN ('linked', 'absent')"
     engine.run(
         "CREATE OR REPLACE TABLE forgotten_past AS SELECT DISTINCT customer_id "
-        f"FROM ({past}) JOIN named USING (identifier_type, identifier_value) WHERE NOT present",
+        f"FROM ({past}) JOIN ({_FORMS}) USING (identifier_type, identifier_value) WHERE NOT present",
         doing=_DOING,
     )
     ruled = "SELECT node FROM ruled WHERE part IN (SELECT part FROM ruled SEMI JOIN named USING (node))"
@@ -96,11 +103,11 @@ def name_customers(engine: Engine, plan: Plan, listed: int) -> Named:
         doing=_DOING,
     )
     known, shared = engine.row(
-        "SELECT count(*) FILTER (present OR node IN (SELECT node FROM ruled) OR (identifier_type, "
-        f"identifier_value) IN (SELECT (identifier_type, identifier_value) FROM ({past}))), "
+        "SELECT count(*) FILTER (present OR node IN (SELECT node FROM ruled) OR number IN (SELECT number "
+        f"FROM ({_FORMS}) SEMI JOIN ({past}) USING (identifier_type, identifier_value))), "
         "count(*) FILTER (present AND customer IS NULL) FROM named"
     )
-    return Named(listed, listed - known, shared, _warnings(engine, listed, shared))
+    return Named(listed, listed - known, shared, _warnings(engine, config, listed, shared))
 
 
 def _refuse_ids(engine: Engine) -> None:
@@ -138,7 +145,7 @@ def _find_present(engine: Engine, plan: Plan) -> None:
         )
 
 
-def _warnings(engine: Engine, listed: int, shared: int) -> tuple[str, ...]:
+def _warnings(engine: Engine, config: Config, listed: int, shared: int) -> tuple[str, ...]:
     (usable,) = engine.row("SELECT count(*) FROM to_forget")
     warnings = []
     if unusable := listed - usable:
@@ -151,7 +158,7 @@ def _warnings(engine: Engine, listed: int, shared: int) -> tuple[str, ...]:
             "SELECT DISTINCT identifier_type, identifier_value FROM named WHERE present AND customer IS NULL "
             f"ORDER BY ALL LIMIT {_SHOWN}"
         )
-        shown = ", ".join(f"{kind} {mask(value)}" for kind, value in some)
+        shown = ", ".join(f"{kind} {config.shown(value)}" for kind, value in some)
         warnings.append(
             f"{shared:,} of {listed:,} identifiers to forget are of several customers, who all stay for what "
             f"they say ({shown}{', …' if shared > len(some) else ''}). Whoever is to be forgotten needs "

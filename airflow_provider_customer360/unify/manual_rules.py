@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from airflow_provider_customer360.unify.config import Config
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError
 from airflow_provider_customer360.unify.keys import NodeKeys
-from airflow_provider_customer360.unify.mask import mask
 from airflow_provider_customer360.unify.schema import Plan
 from airflow_provider_customer360.unify.stated_identifiers import read_stated, standardised_values
 
@@ -56,7 +56,9 @@ class Rules:
     warnings: tuple[str, ...] = ()
 
 
-def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_not_link: Any) -> Rules:
+def read_rules(
+    engine: Engine, plan: Plan, config: Config, keys: NodeKeys, must_link: Any, must_not_link: Any
+) -> Rules:
     """Read the rules.
 
     Makes ``ruled`` (``node``, ``part``: what rules link, by part), ``demanded`` (likewise, of it what is in
@@ -66,8 +68,8 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
         ConfigError: a column is missing, what stands for a type is none, or rules contradict each other.
         SourceError: they cannot be read.
     """
-    linked, links = _pairs(engine, plan, keys, "must_link", must_link)
-    apart, separations = _pairs(engine, plan, keys, "must_not_link", must_not_link)
+    linked, links = _pairs(engine, plan, config, keys, "must_link", must_link)
+    apart, separations = _pairs(engine, plan, config, keys, "must_not_link", must_not_link)
     parts = _parts(pair.keys for pair in linked)
     for pair in apart:
         one, other = pair.keys
@@ -115,14 +117,16 @@ def _register(engine: Engine, name: str, **columns: Sequence[int]) -> None:
     engine.register(name, pa.table({key: pa.array(values, pa.uint64()) for key, values in columns.items()}))
 
 
-def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> tuple[list[Pair], int]:
+def _pairs(
+    engine: Engine, plan: Plan, config: Config, keys: NodeKeys, name: str, data: Any
+) -> tuple[list[Pair], int]:
     """The rules of one table that name identifiers of this run's types, and the number of all its rules."""
     rules = 0 if data is None else read_stated(engine, name, data, _SIDES, _REASON)
-    values = standardised_values(engine, name, _SIDES, plan.types, keys) if rules else None
+    values = standardised_values(engine, name, _SIDES, plan.types, keys, config.shown) if rules else None
     if values is None:
         return [], rules
     pairs = [
-        Pair((one, other), (f"{type_1} {mask(value_1)}", f"{type_2} {mask(value_2)}"), reason)
+        Pair((one, other), (f"{type_1} {config.shown(value_1)}", f"{type_2} {config.shown(value_2)}"), reason)
         for one, other, type_1, value_1, type_2, value_2, reason in engine.rows(
             f"SELECT x.node, y.node, x.type, x.value, y.type, y.value, {_REASON} "
             f"FROM {name}_stated JOIN ({values}) x USING (number) JOIN ({values}) y USING (number) "

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.components import label_components
+from airflow_provider_customer360.unify.digests import key_of
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys, first_key
@@ -33,7 +34,6 @@ from airflow_provider_customer360.unify.manual_rules import Rules
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.shared import set_shared_aside
-from airflow_provider_customer360.unify.standardise import digest
 
 _ATTEMPTS = 5
 
@@ -190,8 +190,8 @@ def content_id(plan: Plan) -> str:
     prefixes = ", ".join(literal(name) for name in plan.identifier_types)
     for number, one in enumerate(plan.types):
         name, value = one.name, "best.v"
-        if one.personal:
-            value = digest(name, value)
+        if one.personal or one.pii:
+            value = key_of(name, value, salted=plan.salted)
         named = f"{literal(name + ':')} || {value}"
         if name == "customer_id":
             taken = f"contains({value}, ':') AND split_part({value}, ':', 1) IN ({prefixes})"

@@ -146,6 +146,7 @@ class Plan:
         types: the identifier types, the strongest first.
         metrics, attributes: profile columns, or groups of them, in order of first appearance.
         warnings: what a person should know, without any value of the data.
+        salted: whether digests are made with a salt, see `digests`.
     """
 
     sources: tuple[SourcePlan, ...]
@@ -153,6 +154,7 @@ class Plan:
     metrics: tuple[Metric, ...] = ()
     attributes: tuple[Attribute, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    salted: bool = False
 
     @property
     def identifier_types(self) -> tuple[str, ...]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, SourceError
 from airflow_provider_customer360.unify.identifier_types import IdentifierType
 from airflow_provider_customer360.unify.keys import NodeKeys
-from airflow_provider_customer360.unify.mask import mask
 from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.spelling import canonical
@@ -20,6 +19,8 @@ from airflow_provider_customer360.unify.stated_rules import rules_of
 
 #: The two columns that state an identifier: its type and its value.
 Side = tuple[str, str]
+#: How a value may be shown in errors.
+Shown = Callable[[object], str]
 
 
 def read_stated(engine: Engine, name: str, data: Any, sides: Sequence[Side], optional: str = "") -> int:
@@ -54,12 +55,20 @@ def read_stated(engine: Engine, name: str, data: Any, sides: Sequence[Side], opt
 
 
 def standardised_values(
-    engine: Engine, name: str, sides: Sequence[Side], types: Sequence[IdentifierType], keys: NodeKeys
+    engine: Engine,
+    name: str,
+    sides: Sequence[Side],
+    types: Sequence[IdentifierType],
+    keys: NodeKeys,
+    shown: Shown,
 ) -> str | None:
     """The query of what `read_stated` has read, as far as it is of the given types.
 
     ``number`` of the row, ``side`` (from 0), ``identifier_type``, ``type`` (as it was written), ``value``
     (its standard form, NULL where it identifies nobody) and ``node`` (its key).
+
+    Args:
+        shown: gives what errors may show of a value.
 
     Returns:
         None where nothing is of the given types.
@@ -67,7 +76,7 @@ def standardised_values(
     Raises:
         ConfigError: what stands for a type is none.
     """
-    named = _named_types(engine, name, sides, types)
+    named = _named_types(engine, name, sides, types, shown)
     rules = rules_of(engine, types)
     stated = " UNION ALL ".join(
         f"SELECT number, {place} AS side, {kind} AS type, {value} AS raw FROM {name}_stated"
@@ -103,7 +112,7 @@ def _columns(name: str, staged: Staged, wanted: Sequence[str], optional: str) ->
 
 
 def _named_types(
-    engine: Engine, name: str, sides: Sequence[Side], types: Sequence[IdentifierType]
+    engine: Engine, name: str, sides: Sequence[Side], types: Sequence[IdentifierType], shown: Shown
 ) -> dict[str, list[str]]:
     """The types that the table names, with the spellings of each; those that are not given are left out."""
     known = {one.name for one in types}
@@ -115,8 +124,9 @@ def _named_types(
         if identifier_type in known:
             found.setdefault(identifier_type, []).append(written)
         elif not written or "@" in written or any(map(str.isdigit, written)):
+            what = shown(written) if written else "nothing"
             raise ConfigError(
-                f"{name} has {mask(written) or 'nothing'} where the type of an identifier belongs; are "
-                f"columns swapped? Types of this run: {', '.join(one.name for one in types)}."
+                f"{name} has {what} where the type of an identifier belongs; are columns swapped? "
+                f"Types of this run: {', '.join(one.name for one in types)}."
             )
     return found

@@ -19,12 +19,16 @@ from airflow_provider_customer360.unify.phones import compared_by_digits, notes
 from airflow_provider_customer360.unify.quoting import quoted
 from airflow_provider_customer360.unify.schema import Plan, Role
 
-PREVIEW_ROWS = 5
 _PREVIEW_METRICS = 5
 
 
 def summarise(
-    engine: Engine, plan: Plan, config: Config, as_of: datetime | None, named: Named
+    engine: Engine,
+    plan: Plan,
+    config: Config,
+    as_of: datetime | None,
+    named: Named,
+    dropped: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The statistics of the profiles; every number is finite and plain Python.
 
@@ -63,27 +67,33 @@ def summarise(
         "columns": _columns(plan),
         "warnings": warnings,
         "sample_data": False,
-        "preview": preview(engine, plan),
+        "preview": preview(engine, plan, config.preview_rows, dropped),
     }
 
 
-def preview(engine: Engine, plan: Plan) -> str:
-    """The customers with the most records as a Markdown table, every text value masked."""
-    personal = [name for name in plan.identifier_types if name != "customer_id"][:2]
+def preview(engine: Engine, plan: Plan, rows: int, dropped: Sequence[str] = ()) -> str:
+    """The customers with the most records as a Markdown table, every text value masked.
+
+    Args:
+        rows: the most that are shown; of none, not even the names of columns.
+        dropped: columns that profiles do not have.
+    """
+    if not rows:
+        return ""
+    personal = [name for name in plan.identifier_types if name not in ("customer_id", *dropped)][:2]
     numbers = [metric.name for metric in plan.metrics[:_PREVIEW_METRICS]]
     facts = ["total_records", "data_sources", "last_seen", "is_active"]
     names = ["customer_id", *personal, *numbers, *facts]
     # As text: fetching a zoned time as a Python object takes a package that DuckDB does not require.
     minute = "strftime(last_seen AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M')"
     items = [minute if name == "last_seen" else quoted(name) for name in names]
-    rows = engine.rows(
-        f"SELECT {', '.join(items)} FROM profiles "
-        f"ORDER BY total_records DESC, customer_id LIMIT {PREVIEW_ROWS}"
+    found = engine.rows(
+        f"SELECT {', '.join(items)} FROM profiles ORDER BY total_records DESC, customer_id LIMIT {rows}"
     )
     hidden = {"customer_id", *personal}
     shown = [
         [mask(value) if name in hidden else _cell(value) for name, value in zip(names, row, strict=True)]
-        for row in rows
+        for row in found
     ]
     return _markdown(names, shown)
 
