@@ -77,7 +77,8 @@ def _output(task: BaseOperator, context: Context, task_id: str) -> Any:
 
 def _direct_upstream(task: BaseOperator, context: Context) -> dict[str, Source]:
     sources = {}
-    for task_id in sorted(task.upstream_task_ids):
+    # Rules, and people to forget, are no records of customers.
+    for task_id in sorted(task.upstream_task_ids - task.no_sources):  # type: ignore[attr-defined]
         value = _output(task, context, task_id)
         if _is_frame(value) or _is_sequence(value):
             sources[task_id] = Source(data=_frames(task_id, value))

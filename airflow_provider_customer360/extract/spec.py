@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow.providers.common.compat.sdk import XComArg
@@ -35,6 +35,14 @@ def check_sources(sources: Mapping[str, Any]) -> None:
             _check_spec(name, spec)
         elif not _is_output(spec):
             raise ConfigError(f"Source {name!r} is a {type(spec).__name__}; allowed: {_FORMS}.")
+
+
+def upstream_of(specs: Iterable[Any]) -> frozenset[str]:
+    """The ids of the tasks whose outputs are read, before templates are rendered."""
+    listed = list(specs)
+    named = [spec.get("task_ids") for spec in listed if isinstance(spec, Mapping)]
+    wired = {operator.task_id for operator, _ in XComArg.iter_xcom_references(listed)}
+    return frozenset(wired | {task_id for task_id in named if isinstance(task_id, str)})
 
 
 def _check_spec(name: str, spec: Mapping[str, Any]) -> None:

@@ -22,9 +22,10 @@ from airflow_provider_customer360.audit import PARAM, Audit, Checks, Override, c
 from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
 from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
-from airflow_provider_customer360.extract.spec import check_sources
+from airflow_provider_customer360.extract.spec import check_sources, upstream_of
 from airflow_provider_customer360.operators.choices import truth_of
 from airflow_provider_customer360.operators.identity_tables import Choice, IdentityTables, check_choices
+from airflow_provider_customer360.operators.pii_salt import check_salt, read_salt
 from airflow_provider_customer360.operators.profile_table import ProfileTable
 from airflow_provider_customer360.operators.report import counted, log_report, row_counts, without_values
 from airflow_provider_customer360.unify.config import Config, Identifiers, Metrics
@@ -76,6 +77,13 @@ class Customer360Operator(BaseOperator):
         form of a source, with the columns ``identifier_type``, ``identifier_value``,
         ``other_identifier_type``, ``other_identifier_value`` and ``reason``. (templated)
     :param must_not_link: pairs that never become one customer, likewise. (templated)
+    :param forget: people of whom nothing is published or remembered, in any form of a source: identifiers of
+        theirs, with the columns ``identifier_type`` and ``identifier_value``. (templated)
+    :param pii: profile column or identifier type to what is done with its values wherever they are published:
+        ``hash``, ``mask`` or ``drop``.
+    :param pii_salt: where the secret lies under which they are hashed: ``{"variable": <name>}`` or
+        ``{"conn_id": <id>}``, whose password it is. Needed for ``hash`` and for identifier types.
+    :param preview_rows: the most customers that log and summary show, masked. 0: nothing of any customer.
     :param max_customer_records: a customer of more records is reported. None: one of more than 1 % of
         all.
     :param on_oversized_customer: ``warn`` or ``fail``.
@@ -118,6 +126,7 @@ class Customer360Operator(BaseOperator):
         "sources",
         "must_link",
         "must_not_link",
+        "forget",
         "derived",
         "target_conn_id",
         "target_table",
@@ -131,6 +140,7 @@ class Customer360Operator(BaseOperator):
         "sources": "json",
         "must_link": "json",
         "must_not_link": "json",
+        "forget": "json",
         "derived": "json",
         "checks": "json",
     }
@@ -151,6 +161,10 @@ class Customer360Operator(BaseOperator):
         guards: bool = True,
         must_link: Any = None,
         must_not_link: Any = None,
+        forget: Any = None,
+        pii: Mapping[str, str] | None = None,
+        pii_salt: Mapping[str, str] | None = None,
+        preview_rows: int = 5,
         max_customer_records: int | None = None,
         on_oversized_customer: str = "warn",
         derived: Mapping[str, str] | None = None,
@@ -183,8 +197,8 @@ class Customer360Operator(BaseOperator):
                 f"sources is a {type(sources).__name__}; give a mapping of source name to source, or nothing "
                 "to take every upstream task's frame."
             )
-        rules = {"must_link": must_link, "must_not_link": must_not_link}
-        check_sources({name: rule for name, rule in rules.items() if rule is not None})
+        stated = {"must_link": must_link, "must_not_link": must_not_link, "forget": forget}
+        check_sources({name: table for name, table in stated.items() if table is not None})
         check_choices(identities_table, events_table, assignments_table)
         if write_mode == "upsert" and identities_table is False:
             raise ConfigError(
@@ -207,6 +221,11 @@ class Customer360Operator(BaseOperator):
         self.guards = guards
         self.must_link = must_link
         self.must_not_link = must_not_link
+        self.forget = forget
+        self.no_sources = upstream_of(stated.values())
+        self.pii = pii
+        self.pii_salt = pii_salt
+        self.preview_rows = preview_rows
         self.max_customer_records = max_customer_records
         self.on_oversized_customer = on_oversized_customer
         self.derived = derived
@@ -222,7 +241,7 @@ class Customer360Operator(BaseOperator):
         self.on_schema_change = on_schema_change
         self.snapshot_retention = snapshot_retention
         self.only_tell = dry_run  # an operator's dry_run is a method of Airflow's
-        self._config()  # a wrong shape fails when the DAG is parsed, not tonight
+        check_salt(pii_salt, self._config().pii)  # a wrong shape fails when the DAG is parsed, not tonight
         self._profile_table()
         self._killed = threading.Event()
 
@@ -298,10 +317,10 @@ class Customer360Operator(BaseOperator):
         from airflow_provider_customer360.publish import fingerprint
         from airflow_provider_customer360.unify.pipeline import unify
 
-        rules = {
-            name: open_source(self, context, name, rule).data
-            for name, rule in (("must_link", self.must_link), ("must_not_link", self.must_not_link))
-            if rule is not None
+        stated = {
+            name: open_source(self, context, name, table).data
+            for name in ("must_link", "must_not_link", "forget")
+            if (table := getattr(self, name)) is not None
         }
         # Counted before they are read: another run may publish while this one works.
         known = fingerprint(target.hook, tables.kept_over_runs)
@@ -310,11 +329,12 @@ class Customer360Operator(BaseOperator):
             sources,
             self._config(),
             as_of=as_of,
+            pii_salt=read_salt(self.pii_salt),
             previous=tables.previous(target.hook) if tables.identities and known.rows[0] else None,
             run_id=context["run_id"],
             recorded=tables.recorded(target.hook, known.rows[-1] if known.rows else None),
             wrap_stage=self._folded,
-            **rules,
+            **stated,
         ) as unified:
             summary = {**tables.told(unified.summary), "dry_run": dry_run}
             load = self._profile_table().load(target.table, unified, as_of, audit=audit)
@@ -328,7 +348,8 @@ class Customer360Operator(BaseOperator):
         from airflow_provider_customer360.unify.sample import sample_sources
 
         as_of = self._reference_time(context)
-        with unify(sample_sources(as_of), as_of=as_of, wrap_stage=self._folded) as unified:
+        config = Config(preview_rows=self.preview_rows)
+        with unify(sample_sources(as_of), config, as_of=as_of, wrap_stage=self._folded) as unified:
             summary = {**unified.summary, "checks": [], "sample_data": True, "dry_run": dry_run}
             summary["warnings"] = [
                 "These are sample profiles, because no source gave any data. Wire sources to this task.",
@@ -414,6 +435,8 @@ class Customer360Operator(BaseOperator):
             max_customer_records=self.max_customer_records,
             on_oversized_customer=self.on_oversized_customer,
             derived=self.derived or {},
+            pii=self.pii or {},
+            preview_rows=self.preview_rows,
             active_within=self.active_within,  # type: ignore[arg-type] # Config converts it
         )
 

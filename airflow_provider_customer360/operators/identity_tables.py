@@ -106,8 +106,10 @@ class IdentityTables:
 
     def loads(self, unified: Unified) -> list[Load]:
         """What goes into the tables."""
-        from airflow_provider_customer360.publish import Load
+        from airflow_provider_customer360.publish import Load, Removal
 
+        key: tuple[str, ...]
+        removals: tuple[Removal, ...]
         loads = []
         if self.identities:
             frame = unified.identities
@@ -118,13 +120,22 @@ class IdentityTables:
             if self._untold:
                 untold = ", ".join(map(literal, self._untold))
                 frame = replace(frame, query=f"{frame.query} WHERE kind NOT IN ({untold})")
-            loads.append(Load(self.events, frame.batches(), frame.schema, ("event_id",), "append"))
+            # Earlier events of people who are forgotten go, whichever way they tell of them.
+            ids, identifiers = unified.forgotten, unified.forgotten_identifiers
+            removals = (
+                Removal.of(("customer_id",), ids),
+                Removal.of(("other_customer_id",), ids),
+                Removal.of(("identifier_type", "identifier"), identifiers),
+                Removal.of(("other_identifier_type", "other_identifier"), identifiers),
+            )
+            key = ("event_id",)
+            loads.append(Load(self.events, frame.batches(), frame.schema, key, "append", removals=removals))
         if self.assignments and unified.assignments:
             frame = unified.assignments
             mode: Any = "upsert" if self.partial else "replace"
-            loads.append(
-                Load(self.assignments, frame.batches(), frame.schema, ("source", "source_key"), mode)
-            )
+            removals = (Removal.of(("customer_id",), unified.forgotten),) if self.partial else ()
+            key = ("source", "source_key")
+            loads.append(Load(self.assignments, frame.batches(), frame.schema, key, mode, removals=removals))
         return loads
 
 

@@ -69,13 +69,12 @@ class ProfileTable:
         from airflow_provider_customer360.publish import Load, Removal
 
         profiles, key = unified.profiles, (CUSTOMER_ID,)
+        # Of rows that stay, those of people who are forgotten go, and those of customers who are known as
+        # another one now, except from history.
+        gone = {"replace": [], "append": [unified.forgotten], "upsert": [unified.forgotten, unified.absorbed]}
+        more["removals"] = tuple(Removal.of(key, ids) for ids in gone[self.write_mode])
         if self.write_mode == "append":
             return self._snapshot(table, unified, as_of, **more)
-        if self.write_mode == "upsert":
-            # Customers who are another one now: their profile is part of that one's.
-            absorbed = unified.absorbed
-            removal = Removal(key, absorbed.batches(), absorbed.schema)
-            more["removals"] = (*more.get("removals", ()), removal)
         mode: Any = self.write_mode
         change: Any = self.on_schema_change
         return Load(table, profiles.batches(), profiles.schema, key, mode, on_schema_change=change, **more)

@@ -25,9 +25,15 @@ def log_report(log: Any, summary: Mapping[str, Any]) -> None:
     )
     events = [f"{count:,} {kind}" for kind, count in summary["identity_events"].items() if count]
     log.info("Identity events: %s", ", ".join(events) or "none")
+    if (forgotten := summary["forgotten"])["listed"]:
+        log.info(
+            "Forgotten: %s customers with %s records; %s of %s identifiers of the list were not found",
+            *(f"{forgotten[name]:,}" for name in ("customers", "records", "not_found", "listed")),
+        )
     for warning in summary["warnings"]:
         log.warning("%s", warning)
-    log.info("Preview, masked:")
+    if summary["preview"]:
+        log.info("Preview, masked:")
     for line in summary["preview"].splitlines():
         log.info("%s", line)
 

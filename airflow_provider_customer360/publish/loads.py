@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from airflow_provider_customer360.audit import Audited
+    from airflow_provider_customer360.unify.result import Frame
 
 Mode = Literal["replace", "upsert", "append"]
 SchemaChange = Literal["add", "fail", "replace"]
@@ -35,6 +36,11 @@ class Removal:
     columns: tuple[str, ...]
     batches: Iterable[pa.RecordBatch]
     schema: pa.Schema
+
+    @classmethod
+    def of(cls, columns: Sequence[str], frame: Frame) -> Removal:
+        """The rows that have the values of one row of a frame."""
+        return cls(tuple(columns), frame.batches(), frame.schema)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ class Publication:
         self._columns = columns_of(load.schema, load.key, session.dialect)
         self._key = [column for column in self._columns if column.is_key]
         self._rows = 0
+        #: Tables with rows to be removed, and the columns by which these are known.
+        self._removals: dict[str, tuple[str, ...]] = {}
         self._differences = Differences(0, 0, 0)
         self.load = load
         self.target = load.target
@@ -81,7 +83,8 @@ class Publication:
         if self.load.snapshot:
             self._stage_times(self.load.snapshot)
         for name, removal in zip(self._tables.removals, self.load.removals, strict=True):
-            self._stage_values(name, removal.batches, removal.schema)
+            if self._stage_values(name, removal.batches, removal.schema):
+                self._removals[name] = removal.columns
 
     def lock(self) -> None:
         """Keep other writers from the target, and plan for what they have left."""
@@ -172,9 +175,9 @@ class Publication:
             oldest=bool(snapshot and snapshot.oldest),
         )
         known = {column.name for column in self._relation.columns} if self._relation else set()
-        for name, removal in zip(self._tables.removals, self.load.removals, strict=True):
-            if known.issuperset(removal.columns):
-                conditions.append(statements.removed(self._tables, self._plan, name, removal.columns))
+        for name, columns in self._removals.items():
+            if known.issuperset(columns):
+                conditions.append(statements.removed(self._tables, self._plan, name, columns))
         return " OR ".join(conditions)
 
     @property
@@ -199,12 +202,12 @@ class Publication:
         self._guarded(lambda: self._session.load(name, cleaned()))
         return rows
 
-    def _stage_values(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
+    def _stage_values(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
         """Put values that statements compare with into a temporary table: they never become text."""
         types = [type_of(field) for field in schema]
         columns = [(f"c{i}", self._dialect.native(kind, len(types))) for i, kind in enumerate(types)]
         self._create(name, columns, ", ".join(name for name, _ in columns))
-        self._fill(name, batches, schema)
+        return self._fill(name, batches, schema)
 
     def _stage_times(self, snapshot: Snapshot) -> None:
         import pyarrow as pa

@@ -211,13 +211,14 @@ def _finals(engine: Engine, plan: Plan) -> list[str]:
 
 
 def _check_conservation(engine: Engine, plan: Plan) -> None:
-    """Every source row is in exactly one profile or among the unidentified."""
+    """Every source row is in exactly one profile, among the unidentified, or of somebody forgotten."""
     (in_profiles,) = engine.row("SELECT coalesce(sum(total_records), 0) FROM profiles")
     (unidentified,) = engine.row("SELECT coalesce(sum(total_records), 0) FROM totals WHERE customer IS NULL")
+    forgotten = sum(source.forgotten for source in plan.sources)
     rows = sum(source.rows for source in plan.sources)
-    if in_profiles + unidentified != rows:
+    accounted = in_profiles + unidentified + forgotten
+    if accounted != rows:
         raise DataError(
-            f"{rows:,} records were read but {in_profiles + unidentified:,} accounted for. A source that "
-            "changes while it is read does that; if none does, please report it. The target table is as "
-            "it was."
+            f"{rows:,} records were read but {accounted:,} accounted for. A source that changes while it is "
+            "read does that; if none does, please report it. The target table is as it was."
         )

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from airflow_provider_customer360.unify import records
-from airflow_provider_customer360.unify.config import Source
+from airflow_provider_customer360.unify.config import Config, Source
+from airflow_provider_customer360.unify.digests import digest
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.keys import first_key
+from airflow_provider_customer360.unify.protection import action_of
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import ColumnPlan, Plan, Role, SourcePlan
 from airflow_provider_customer360.unify.spelling import canonical
@@ -34,17 +36,18 @@ def in_order(engine: Engine) -> Iterator[None]:
         engine.run("SET preserve_insertion_order = false")
 
 
-def assign(engine: Engine, plan: Plan, sources: Mapping[str, Source]) -> None:
+def assign(engine: Engine, plan: Plan, config: Config, sources: Mapping[str, Source]) -> None:
     """Make ``assignments``: ``source``, ``source_key``, ``customer_id`` and, where that is NULL, ``reason``.
 
     The sources must have been staged `in_order`.
 
-    ``source_key`` is the value of the source's key column, else the row's number from 0, as text.
+    ``source_key`` is the value of the source's key column, hashed if that is stated for the column, else the
+    row's number from 0, as text.
 
     Raises:
-        ConfigError: no such key column, or its values are missing or repeated.
+        ConfigError: no such key column, its values are missing or repeated, or must not be published.
     """
-    keys = [_key(engine, source, sources[source.name].key) for source in plan.sources]
+    keys = [_key(engine, plan, config, source, sources[source.name].key) for source in plan.sources]
     parts = [_assigned(plan, index, source, keys[index]) for index, source in enumerate(plan.sources)]
     with in_order(engine):
         engine.run(
@@ -52,7 +55,7 @@ def assign(engine: Engine, plan: Plan, sources: Mapping[str, Source]) -> None:
             doing="assigning rows to customers",
         )
     (assigned,) = engine.row("SELECT count(*) FROM assignments")
-    rows = sum(source.rows for source in plan.sources)
+    rows = sum(source.kept for source in plan.sources)
     if assigned != rows:
         raise DataError(
             f"{rows:,} records were read but {assigned:,} assigned. A source that changes while it is read "
@@ -75,7 +78,8 @@ def _assigned(plan: Plan, index: int, source: SourcePlan, key: str) -> str:
     return (
         f"SELECT {literal(source.name)} AS source, source_key, customer_id, "
         "CASE WHEN customer_id IS NULL THEN reason END AS reason "
-        f"FROM ({numbered}) AS r LEFT JOIN ({whose}) AS m ON {same}"
+        # Only rows of people who are forgotten have no records.
+        f"FROM ({numbered}) AS r JOIN ({whose}) AS m ON {same}"
     )
 
 
@@ -92,7 +96,7 @@ def _reason(plan: Plan, columns: tuple[ColumnPlan, ...]) -> str:
     )
 
 
-def _key(engine: Engine, source: SourcePlan, name: str | None) -> str:
+def _key(engine: Engine, plan: Plan, config: Config, source: SourcePlan, name: str | None) -> str:
     """The SQL expression of a row's key."""
     if name is None:
         return "(row_number() OVER () - 1)::VARCHAR"
@@ -114,4 +118,10 @@ def _key(engine: Engine, source: SourcePlan, name: str | None) -> str:
             f"are missing and {repeated:,} are repeated; name a column that is unique, or none for the row's "
             "number."
         )
-    return value
+    action = action_of(plan, config, column)
+    if action in ("mask", "drop"):
+        raise ConfigError(
+            f"Column {name!r} is stated as the key of source {source.name!r}, but pii says {action!r} of "
+            "it, and what is left would be no key; hash it, name another key, or none for the row's number."
+        )
+    return digest(literal(column.output or canonical(column.name)), value) if action else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,8 @@ from airflow_provider_customer360.unify.identifier_types import (
     IdentifierType,
     identifier_type,
 )
+from airflow_provider_customer360.unify.mask import mask
+from airflow_provider_customer360.unify.pii import checked_pii
 from airflow_provider_customer360.unify.spelling import canonical
 from airflow_provider_customer360.unify.survivorship_rules import Survivorship, check_survivorship
 
@@ -77,6 +79,10 @@ class Config:
         survivorship: profile column to the rule by which its value survives, or a group of columns that
             survive together, see `rules`; the columns become attributes. Others: the most recent value.
         provenance: a column ``<attribute>_source`` for each attribute or group: the source of its value.
+        pii: profile column or identifier type to what is done with its values wherever they are published:
+            ``hash``, ``mask`` or ``drop``, see `pii`. Hashing, and identifier types, take a salt.
+        preview_rows: the most customers that the summary shows, masked; with 0 nothing of any customer is
+            shown anywhere, not even masked.
     """
 
     identifiers: Identifiers | None = None
@@ -91,16 +97,22 @@ class Config:
     on_oversized_customer: str = "warn"
     survivorship: Survivorship = field(default_factory=dict)
     provenance: bool = False
+    pii: Mapping[str, str] = field(default_factory=dict)
+    preview_rows: int = 5
 
     def __post_init__(self) -> None:
         check_roles(self.identifiers, self.metrics, self.attributes)
+        object.__setattr__(self, "pii", checked_pii(self.pii))
         self._check_identifier_types()
         for name in ("assignments", "guards"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; give True or False.")
-        most = self.max_customer_records
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            raise ConfigError(f"max_customer_records is {most!r}; give a whole number from 1, or None.")
+        if self.max_customer_records is not None and not _whole(self.max_customer_records, 1):
+            raise ConfigError(
+                f"max_customer_records is {self.max_customer_records!r}; give a whole number from 1, or None."
+            )
+        if not _whole(self.preview_rows, 0):
+            raise ConfigError(f"preview_rows is {self.preview_rows!r}; give a whole number from 0.")
         if self.on_oversized_customer not in ON_OVERSIZED:
             raise ConfigError(
                 f"on_oversized_customer is {self.on_oversized_customer!r}; "
@@ -117,7 +129,12 @@ class Config:
     def type_of(self, name: str) -> IdentifierType:
         """An identifier type with the settings that apply in this run."""
         stated = self.identifier_types.get(name, {})
-        return identifier_type(name, stated if self.guards else {**WITHOUT_GUARDS, **stated})
+        made = identifier_type(name, stated if self.guards else {**WITHOUT_GUARDS, **stated})
+        return replace(made, pii=self.pii.get(name))
+
+    def shown(self, value: object) -> str:
+        """A customer's value as messages may show it: masked, or not even that."""
+        return mask(value) if self.preview_rows else "***"
 
     def _check_identifier_types(self) -> None:
         stated = self.identifier_types
@@ -204,6 +221,10 @@ def _listed(value: Any) -> list[Any]:
 
 def _all_text(values: Sequence[Any]) -> bool:
     return all(isinstance(value, str) and value for value in values)
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _kind(value: Any) -> str:

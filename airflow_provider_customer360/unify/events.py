@@ -8,8 +8,9 @@ View ``identity_events``: ``event_id``, ``run_id``, ``occurred_at`` (the run's r
 - ``value_shared``: a value of many people, which links nobody from this run on;
 - ``link_dropped``: ``identifier`` was seen with ``other_identifier`` but is not linked to it.
 
-Identifiers of personal types, and blocked values that a person may have written, are masked. What is blocked
-or dropped has the same ``event_id`` in every run, so that it is told once, by the run that finds it first.
+Identifiers of personal types, and blocked values that a person may have written, are masked, unless
+something else is stated for the type (`pii`). What is blocked or dropped has the same ``event_id`` in every
+run, so that it is told once, by the run that finds it first.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from typing import Any
 
 from airflow_provider_customer360.unify.blocked import blocked_values
 from airflow_provider_customer360.unify.constrained import forbidden
+from airflow_provider_customer360.unify.digests import digest, is_digest
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.identifier_types import NEVER_PERSONAL
 from airflow_provider_customer360.unify.manual_rules import Rules
+from airflow_provider_customer360.unify.mask import masked
+from airflow_provider_customer360.unify.protection import Protection
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.rules import PLACEHOLDER
 from airflow_provider_customer360.unify.schema import Plan
@@ -45,6 +49,9 @@ _COLUMNS = (
 )
 
 
+_IDENTIFIERS = ("identifier", "other_identifier")
+
+
 @dataclass(frozen=True)
 class Recorded:
     """The events that earlier runs recorded.
@@ -60,23 +67,34 @@ class Recorded:
 
 
 def view_events(
-    engine: Engine, plan: Plan, rules: Rules, run_id: str, as_of: datetime | None, recorded: Recorded
+    engine: Engine,
+    plan: Plan,
+    rules: Rules,
+    protection: Protection,
+    run_id: str,
+    as_of: datetime | None,
+    recorded: Recorded,
 ) -> None:
     """Make ``identity_events``; nothing is computed before it is read."""
     _read_recorded(engine, recorded)
-    parts = [_of_ids(), _shared(), _dropped(plan, rules), _blocked(engine, plan)]
+    parts = [_of_ids(protection), _shared(), _dropped(plan, rules), _blocked(engine, plan)]
     lasting = f"kind IN ({', '.join(map(literal, LASTING))})"
     # The counts behind a reason change from day to day, the decision does not.
     told = (
         f"CASE WHEN {lasting} THEN '' ELSE concat_ws(chr(31), {literal(f'{run_id} {recorded.count}')}, "
         "coalesce(customer_id, ''), coalesce(other_customer_id, ''), reason) END"
     )
+    # An id must not give away what is hashed beside it.
+    ids = {
+        name: f"CASE WHEN hashed THEN {name} ELSE {protection.remembered(f'{name}_type', name)} END"
+        for name in _IDENTIFIERS
+    }
     what = ", ".join(
-        f"coalesce({name}, '')"
+        f"coalesce({ids.get(name, name)}, '')"
         for name in ("identifier_type", "identifier", "other_identifier_type", "other_identifier", "source")
     )
     moment = f"TIMESTAMPTZ {literal(as_of.isoformat())}" if as_of else "NULL::TIMESTAMPTZ"
-    shown = {"identifier": _masked(plan, "identifier"), "other_identifier": _masked(plan, "other_identifier")}
+    shown = {name: _shown(plan, protection, name) for name in _IDENTIFIERS}
     columns = [f"{shown[name]} AS {name}" if name in shown else name for name in _COLUMNS]
     engine.run(
         "CREATE OR REPLACE VIEW identity_events AS SELECT * FROM ("
@@ -96,6 +114,23 @@ def _read_recorded(engine: Engine, recorded: Recorded) -> None:
             engine.run(f"INSERT INTO recorded_events SELECT {column.internal} FROM recorded_source")
 
 
+def forgotten_in_events(plan: Plan, protection: Protection) -> str:
+    """The query of identifiers of forgotten people that events of any run may hold in full.
+
+    ``identifier_type``, ``identifier``. Of what is masked nobody knows whose it is.
+    """
+    kind, value = "identifier_type", "identifier_value"
+    is_hashed = protection.applies(kind, "hash")
+    forms = {
+        value: f"({in_full(plan, kind, value)}) OR ({is_hashed} AND {is_digest(value)})",
+        **({digest(kind, value): is_hashed} if "hash" in protection.types.values() else {}),
+    }
+    return " UNION ".join(
+        f"SELECT {kind}, {form} AS identifier FROM forgotten_identifiers WHERE {condition}"
+        for form, condition in forms.items()
+    )
+
+
 def count_events(engine: Engine) -> dict[str, int]:
     """The number of events of each kind in this run."""
     counts = dict(
@@ -104,11 +139,14 @@ def count_events(engine: Engine) -> dict[str, int]:
     return {kind: counts.get(kind, 0) for kind in KINDS}
 
 
-def _of_ids() -> str:
+def _of_ids(protection: Protection) -> str:
+    # Of a retired customer only the run before knows the identifiers, and may have hashed them.
+    is_hashed = protection.applies("identifier_type", "hash")
+    hashed = f"kind = 'retired' AND {is_hashed} AND {is_digest('identifier_value')}"
     return (
         "SELECT kind, customer_id, other_customer_id, identifier_type, identifier_value AS identifier, "
         "NULL::VARCHAR AS other_identifier_type, NULL::VARCHAR AS other_identifier, NULL::VARCHAR AS source, "
-        "NULL::BIGINT AS records, reason, false AS hidden FROM id_events"
+        f"NULL::BIGINT AS records, reason, false AS hidden, {hashed} AS hashed FROM id_events"
     )
 
 
@@ -121,7 +159,7 @@ def _shared() -> str:
     )
     return (
         "SELECT 'value_shared', NULL, NULL, identifier_type, identifier_value, NULL, NULL, NULL, "
-        f"shared.records, {why}, false FROM shared JOIN identities USING (node)"
+        f"shared.records, {why}, false, false FROM shared JOIN identities USING (node)"
         f" ANTI JOIN {before} USING (identifier_type, identifier_value)"
     )
 
@@ -140,7 +178,7 @@ def _dropped(plan: Plan, rules: Rules) -> str:
     return (
         "SELECT 'link_dropped', d.customer_id, c.customer_id, y.identifier_type, y.identifier_value, "
         f"x.identifier_type, x.identifier_value, [{sources}][s + 1], sum(links.records)::BIGINT, "
-        f"CASE exceeded {' '.join(reasons)} END, false "
+        f"CASE exceeded {' '.join(reasons)} END, false, false "
         "FROM dropped_links JOIN links USING (a, b) JOIN identities x ON x.node = a "
         "JOIN identities y ON y.node = b LEFT JOIN customers c ON c.customer = x.customer "
         "LEFT JOIN customers d ON d.customer = y.customer GROUP BY ALL"
@@ -152,25 +190,31 @@ def _blocked(engine: Engine, plan: Plan) -> str:
     sources = ", ".join(literal(source.name) for source in plan.sources)
     return (
         f"SELECT 'value_blocked', NULL, NULL, [{names}][t + 1], value, NULL, NULL, [{sources}][source + 1], "
-        f"records, reason, reason <> {literal(PLACEHOLDER)} FROM ({blocked_values(engine, plan)})"
+        f"records, reason, reason <> {literal(PLACEHOLDER)}, false FROM ({blocked_values(engine, plan)})"
     )
 
 
-def _masked(plan: Plan, name: str) -> str:
-    """As `mask` does. What is not known of a type, since no source has it any more, is not shown."""
+def in_full(plan: Plan, kind: str, value: str) -> str:
+    """Whether events show an identifier as it is where nothing else is stated, by its type and value as SQL.
+
+    What is not known of a type, since no source has it any more, is not shown.
+    """
     known = {one.name for one in plan.types}
     open_types = {one.name for one in plan.types if not one.personal} | (NEVER_PERSONAL - known)
     # What looks like an e-mail or a phone is one, whatever the type is called.
     contacts = ", ".join(literal(one.name) for one in plan.types if one.standardise != "id") or "NULL"
-    hidden = (
-        f"hidden OR ((contains({name}, '@') OR starts_with({name}, '+')) "
-        f"AND coalesce({name}_type NOT IN ({contacts}), true)) "
-        f"OR {name}_type NOT IN ({', '.join(map(literal, sorted(open_types)))})"
-    )
     return (
-        f"CASE WHEN NOT coalesce({hidden}, false) OR {name} IS NULL OR {name} = '' THEN {name} "
-        f"WHEN {name}[1] <> '@' AND contains({name}, '@') "
-        f"THEN {name}[1] || '***' || {name}[instr({name}, '@'):] "
-        f"WHEN length({name}) >= 8 THEN left({name}, 2) || '***' || right({name}, 2) "
-        f"ELSE left({name}, 1) || '***' END"
+        f"NOT coalesce(((contains({value}, '@') OR starts_with({value}, '+')) "
+        f"AND coalesce({kind} NOT IN ({contacts}), true)) "
+        f"OR {kind} NOT IN ({', '.join(map(literal, sorted(open_types)))}), false)"
     )
+
+
+def _shown(plan: Plan, protection: Protection, name: str) -> str:
+    """An identifier as it is told."""
+    kind = f"{name}_type"
+    as_ever = (
+        f"CASE WHEN {name} = '' OR (NOT hidden AND {in_full(plan, kind, name)}) THEN {name} "
+        f"ELSE {masked(name)} END"
+    )
+    return f"CASE WHEN hashed THEN {name} ELSE {protection.told(kind, name, as_ever)} END"

@@ -5,11 +5,13 @@ Works on rows of identities as they are published, so that a run need not be rep
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_customer360.unify.digests import PATTERN
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.identifier_types import NEVER_PERSONAL, identifier_type
 from airflow_provider_customer360.unify.mask import mask
@@ -74,12 +76,13 @@ class Explanation:
         """The explanation for a person.
 
         Unless values may be shown, all are masked of which it is not known that they are no personal data:
-        what a run states of its types is not published.
+        what a run states of its types is not published. What was published as a digest is shown as one.
         """
         numbers = {key: number for number, key in enumerate(self.identifiers, 1)}
 
         def shown(key: _Key) -> str:
-            hidden = key[0] not in NEVER_PERSONAL and not show_values
+            # Of a digest, two digits at each end are enough to tell those of one customer apart.
+            hidden = not show_values and (key[0] not in NEVER_PERSONAL or re.fullmatch(PATTERN, key[1]))
             return f"{key[0]} {mask(key[1]) if hidden else key[1]}"
 
         def numbered(key: _Key) -> str:

@@ -46,6 +46,7 @@ class IdentifierType:
         numbering: whether sources number the same customers: ``auto`` measures it, ``shared`` and
             ``per_source`` state it.
         personal: values are personal data: masked wherever shown, and only as a digest in a customer's id.
+        pii: what is done with the values that are published, see `pii`; stated apart from the rest.
     """
 
     name: str
@@ -62,6 +63,7 @@ class IdentifierType:
     limit_per: str = "customer"
     numbering: str = "auto"
     personal: bool = False
+    pii: str | None = None
 
     @property
     def strength(self) -> tuple[int, str]:

@@ -13,20 +13,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from airflow_provider_customer360.unify.config import Config
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.errors import ConfigError, SourceError
+from airflow_provider_customer360.unify.errors import ConfigError
 from airflow_provider_customer360.unify.keys import NodeKeys
-from airflow_provider_customer360.unify.mask import mask
-from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
-from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan
-from airflow_provider_customer360.unify.spelling import canonical
-from airflow_provider_customer360.unify.staged import Staged
-from airflow_provider_customer360.unify.staging import stage
-from airflow_provider_customer360.unify.standardise import RawColumn, standardise
-from airflow_provider_customer360.unify.stated_rules import rules_of
+from airflow_provider_customer360.unify.stated_identifiers import read_stated, standardised_values
 
-_COLUMNS = ("identifier_type", "identifier_value", "other_identifier_type", "other_identifier_value")
+_SIDES = (("identifier_type", "identifier_value"), ("other_identifier_type", "other_identifier_value"))
 _REASON = "reason"
 
 
@@ -62,18 +56,20 @@ class Rules:
     warnings: tuple[str, ...] = ()
 
 
-def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_not_link: Any) -> Rules:
+def read_rules(
+    engine: Engine, plan: Plan, config: Config, keys: NodeKeys, must_link: Any, must_not_link: Any
+) -> Rules:
     """Read the rules.
 
-    Makes ``demanded`` (``node``, ``part``: the nodes that rules link, by part) and ``demanded_links``
-    (``a``, ``b``).
+    Makes ``ruled`` (``node``, ``part``: what rules link, by part), ``demanded`` (likewise, of it what is in
+    the data) and ``demanded_links`` (``a``, ``b``).
 
     Raises:
         ConfigError: a column is missing, what stands for a type is none, or rules contradict each other.
         SourceError: they cannot be read.
     """
-    linked, links = _pairs(engine, plan, keys, "must_link", must_link)
-    apart, separations = _pairs(engine, plan, keys, "must_not_link", must_not_link)
+    linked, links = _pairs(engine, plan, config, keys, "must_link", must_link)
+    apart, separations = _pairs(engine, plan, config, keys, "must_not_link", must_not_link)
     parts = _parts(pair.keys for pair in linked)
     for pair in apart:
         one, other = pair.keys
@@ -82,6 +78,7 @@ def read_rules(engine: Engine, plan: Plan, keys: NodeKeys, must_link: Any, must_
     present = _present(engine, [key for pair in (*linked, *apart) for key in pair.keys])
     members = sorted((part, key) for key, part in parts.items() if key in present)
     demanded = [(a, b) for (one, a), (two, b) in pairwise(members) if one == two]
+    _register(engine, "ruled", node=list(parts), part=list(parts.values()))
     _register(engine, "demanded", node=[key for _, key in members], part=[part for part, _ in members])
     _register(engine, "demanded_links", a=[a for a, _ in demanded], b=[b for _, b in demanded])
     # Of several reasons for one pair the first by text is told, whatever the order of the rules.
@@ -120,85 +117,23 @@ def _register(engine: Engine, name: str, **columns: Sequence[int]) -> None:
     engine.register(name, pa.table({key: pa.array(values, pa.uint64()) for key, values in columns.items()}))
 
 
-def _pairs(engine: Engine, plan: Plan, keys: NodeKeys, name: str, data: Any) -> tuple[list[Pair], int]:
+def _pairs(
+    engine: Engine, plan: Plan, config: Config, keys: NodeKeys, name: str, data: Any
+) -> tuple[list[Pair], int]:
     """The rules of one table that name identifiers of this run's types, and the number of all its rules."""
-    if data is None:
-        return [], 0
-    try:
-        staged = stage(engine.connection, name, data)
-    except SourceError as error:
-        raise SourceError(f"{name}: {error}") from None
-    columns = _columns(name, staged) if staged.columns or staged.rows else {}
-    if not staged.rows:
-        return [], 0
-    given = [f"trim({columns[wanted]}::VARCHAR) AS {wanted}" for wanted in _COLUMNS]
-    engine.run(
-        f"CREATE OR REPLACE TABLE {name}_pairs AS SELECT row_number() OVER () AS number, * FROM "
-        f"(SELECT {', '.join(given)}, {columns.get(_REASON, 'NULL')}::VARCHAR AS {_REASON} FROM {name})",
-        doing=f"reading {name}",
-    )
-    types, rules = _types(engine, plan, name), rules_of(engine, plan.types)
-    if not types:
-        return [], staged.rows
-    sides = []
-    for identifier_type, written in types.items():
-        table = f"{name}_{plan.identifier_types.index(identifier_type)}"
-        sides.append(table)
-        one, rule = plan.type(identifier_type), rules[identifier_type]
-        sided = (
-            f"SELECT * FROM (SELECT number, 1 AS side, {_COLUMNS[0]} AS type, {_COLUMNS[1]} AS raw "
-            f"FROM {name}_pairs UNION ALL SELECT number, 2, {_COLUMNS[2]}, {_COLUMNS[3]} FROM {name}_pairs) "
-            f"WHERE type IN ({', '.join(map(literal, written))})"
-        )
-        engine.run(
-            f"CREATE OR REPLACE TABLE {table} AS {standardise(sided, [RawColumn(rule, 'raw', 'VARCHAR')])}",
-            doing=f"reading {name}",
-        )
-        if one.standardise == "phone":
-            parse_phones(
-                engine, [PhoneColumn(table, "id_0", "blocked_0", identifier_type, one.region, rule.late)]
-            )
-    values = " UNION ALL ".join(
-        f"SELECT number, side, type, id_0 AS value, {keys.key(identifier_type, 'id_0')} AS node FROM {table}"
-        for identifier_type, table in zip(types, sides, strict=True)
-    )
+    rules = 0 if data is None else read_stated(engine, name, data, _SIDES, _REASON)
+    values = standardised_values(engine, name, _SIDES, plan.types, keys, config.shown) if rules else None
+    if values is None:
+        return [], rules
     pairs = [
-        Pair((one, other), (f"{type_1} {mask(value_1)}", f"{type_2} {mask(value_2)}"), reason)
+        Pair((one, other), (f"{type_1} {config.shown(value_1)}", f"{type_2} {config.shown(value_2)}"), reason)
         for one, other, type_1, value_1, type_2, value_2, reason in engine.rows(
-            "SELECT x.node, y.node, x.type, x.value, y.type, y.value, reason "
-            f"FROM {name}_pairs JOIN ({values}) x USING (number) JOIN ({values}) y USING (number) "
-            "WHERE x.side = 1 AND y.side = 2 AND x.node IS NOT NULL AND y.node IS NOT NULL ORDER BY number"
+            f"SELECT x.node, y.node, x.type, x.value, y.type, y.value, {_REASON} "
+            f"FROM {name}_stated JOIN ({values}) x USING (number) JOIN ({values}) y USING (number) "
+            "WHERE x.side = 0 AND y.side = 1 AND x.node IS NOT NULL AND y.node IS NOT NULL ORDER BY number"
         )
     ]
-    return pairs, staged.rows
-
-
-def _columns(name: str, staged: Staged) -> dict[str, str]:
-    found = {canonical(column.name): column.internal for column in staged.columns}
-    missing = [wanted for wanted in _COLUMNS if wanted not in found]
-    if missing:
-        raise ConfigError(
-            f"{name} has no column {', '.join(map(repr, missing))}; it needs {', '.join(_COLUMNS)} and may "
-            f"have {_REASON}. Columns: {', '.join(column.name for column in staged.columns) or 'none'}."
-        )
-    return found
-
-
-def _types(engine: Engine, plan: Plan, name: str) -> dict[str, list[str]]:
-    """The identifier types of this run that rules name, with the spellings of each."""
-    found: dict[str, list[str]] = {}
-    for (written,) in engine.rows(
-        f"SELECT DISTINCT unnest([{_COLUMNS[0]}, {_COLUMNS[2]}]) FROM {name}_pairs ORDER BY 1"
-    ):
-        identifier_type = canonical(written or "")
-        if identifier_type in plan.identifier_types:
-            found.setdefault(identifier_type, []).append(written)
-        elif not written or "@" in written or any(map(str.isdigit, written)):
-            raise ConfigError(
-                f"{name} has {mask(written) or 'nothing'} where the type of an identifier belongs; are "
-                f"columns swapped? Types of this run: {', '.join(plan.identifier_types)}."
-            )
-    return found
+    return pairs, rules
 
 
 def _parts(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:

@@ -16,3 +16,13 @@ def mask(value: object) -> str:
     if len(text) >= 8:
         return f"{text[:2]}{_HIDDEN}{text[-2:]}"
     return f"{text[:1]}{_HIDDEN}"
+
+
+def masked(value: str) -> str:
+    """The same in SQL, of a text as SQL; NULL stays NULL."""
+    return (
+        f"CASE WHEN ({value})[1] <> '@' AND contains({value}, '@') "
+        f"THEN ({value})[1] || '{_HIDDEN}' || ({value})[instr({value}, '@'):] "
+        f"WHEN length({value}) >= 8 THEN left({value}, 2) || '{_HIDDEN}' || right({value}, 2) "
+        f"ELSE left({value}, 1) || '{_HIDDEN}' END"
+    )

@@ -194,9 +194,9 @@ def compared_by_digits(engine: Engine, types: Sequence[IdentifierType]) -> dict[
     for t, one in enumerate(types):
         if one.standardise == "phone":
             (counts[one.name],) = engine.row(
-                "SELECT (SELECT count(DISTINCT phone) FROM impossible_phones "
-                f"WHERE identifier_type = {literal(one.name)}) + (SELECT count(*) FROM identities "
-                f"WHERE t = {t} AND NOT starts_with(identifier_value, '+'))"
+                f"SELECT count(*) FROM identities WHERE t = {t} AND (NOT starts_with(identifier_value, '+') "
+                "OR (identifier_type, identifier_value) IN (SELECT (identifier_type, phone) "
+                "FROM impossible_phones))"
             )
     return counts
 

@@ -16,13 +16,19 @@ from airflow_provider_customer360.unify.assignments import assign, in_order
 from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.derive import derive
 from airflow_provider_customer360.unify.detect import detect
+from airflow_provider_customer360.unify.digests import set_salt
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, NoDataError
 from airflow_provider_customer360.unify.events import Recorded, view_events
+from airflow_provider_customer360.unify.forget_list import name_customers, read_forget_list
+from airflow_provider_customer360.unify.forgotten import leave_out
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.numberings import settle_numberings
+from airflow_provider_customer360.unify.pii import check_names
 from airflow_provider_customer360.unify.previous import read_previous
+from airflow_provider_customer360.unify.protection import Protection, protect_profiles
+from airflow_provider_customer360.unify.recall import recall_hashed
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
 from airflow_provider_customer360.unify.result import Unified
@@ -46,6 +52,8 @@ def unify(
     as_of: datetime | None = None,
     must_link: Any = None,
     must_not_link: Any = None,
+    forget: Any = None,
+    pii_salt: str | None = None,
     previous: Any = None,
     run_id: str | None = None,
     recorded: Recorded = NOTHING_RECORDED,
@@ -62,6 +70,10 @@ def unify(
             source may have: columns ``identifier_type``, ``identifier_value``, ``other_identifier_type``,
             ``other_identifier_value`` and, if wanted, ``reason``.
         must_not_link: pairs that never become one customer, likewise.
+        forget: identifiers of people of whom nothing is to be told, in any form that a source may have:
+            columns ``identifier_type`` and ``identifier_value``. Every customer who has one is left out.
+        pii_salt: the secret under which personal values are hashed, 16 characters or more; always the same
+            one, or ids are lost. With a salt, ids made from personal values are made with it too.
         previous: the identities that the run before gave (`Unified.identities`), in any form that a source
             may have: customers keep the ids that they have there. None: ids follow from the data alone.
         run_id: what the events of this run are filed under. None: the reference time.
@@ -99,37 +111,46 @@ def unify(
         with stage_of("detect", "Detect columns"):
             plan = detect(engine, staged, given, config)
             _log_plan(plan)
+            read_previous(engine, previous)
+            plan = _with_salt(engine, plan, config, pii_salt)
         with stage_of("resolve", "Resolve identities"):
             group_records(engine, plan, NodeKeys(), keep_raw=config.assignments)
             plan = settle_numberings(engine, plan, NodeKeys())
+            protection = Protection.of(plan, config)
             keys = find_nodes(engine, plan, NodeKeys())
-            rules = read_rules(engine, plan, keys, must_link, must_not_link)
+            rules = read_rules(engine, plan, config, keys, must_link, must_not_link)
+            listed = read_forget_list(engine, plan, config, keys, forget)
             resolve(engine, plan, rules)
-            plan = replace(plan, warnings=plan.warnings + rules.warnings)
-            read_previous(engine, previous)
+            if plan.salted:
+                recall_hashed(engine, protection)
             keep_ids(engine)
+            named = name_customers(engine, plan, config, listed)
+            plan = leave_out(engine, plan)
+            plan = replace(plan, warnings=plan.warnings + rules.warnings + named.warnings)
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)
             aggregate(engine, plan, reference or datetime.now(UTC), config.active_within)
             if config.assignments:
-                assign(engine, plan, given)
+                assign(engine, plan, config, given)
+            protect_profiles(engine, protection)
             derive(engine, config.derived, reference)
             view_events(
                 engine,
                 plan,
                 rules,
+                protection,
                 run_id or (reference.isoformat() if reference else ""),
                 reference,
                 recorded,
             )
-            summary = summarise(engine, plan, config, reference)
+            summary = summarise(engine, plan, config, reference, named, protection.dropped)
             log.info("%s profiles", f"{summary['total_customers']:,}")
     except BaseException:
         engine.close()
         raise
     summary["duration_seconds"] = seconds
-    return Unified(engine, [source.name for source in plan.sources], summary, assigned=config.assignments)
+    return Unified(engine, plan, protection, summary, assigned=config.assignments)
 
 
 def _as_sources(sources: Mapping[str, Any]) -> dict[str, Source]:
@@ -150,6 +171,26 @@ def _read(engine: Engine, index: int, name: str, source: Source) -> Staged:
     staged = stage(engine.connection, f"source_{index}", source.data)
     log.info("%s: %s rows, %d columns", name, f"{staged.rows:,}", len(staged.columns))
     return staged
+
+
+def _with_salt(engine: Engine, plan: Plan, config: Config, salt: str | None) -> Plan:
+    """The plan, after the salt has been taken and `Config.pii` checked against what there is to protect."""
+    past = {name for (name,) in engine.rows("SELECT DISTINCT identifier_type FROM previous_identities")}
+    check_names(plan, config.pii, config.derived, past)
+    if salt is not None:
+        set_salt(engine, salt)
+    elif needed := sorted(
+        name
+        for name, action in config.pii.items()
+        if action == "hash" or name in past or name in plan.identifier_types
+    ):
+        raise ConfigError(
+            f"pii names {', '.join(map(repr, needed))}, whose values are hashed where later runs must "
+            "recognise them; give pii_salt, a secret that stays the same."
+        )
+    if config.pii:
+        log.info("Personal data: %s", ", ".join(f"{name} {action}" for name, action in config.pii.items()))
+    return replace(plan, salted=salt is not None)
 
 
 def _reference_time(engine: Engine, plan: Plan, as_of: datetime | None) -> datetime | None:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.components import label_components
+from airflow_provider_customer360.unify.digests import key_of
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys, first_key
@@ -33,7 +34,6 @@ from airflow_provider_customer360.unify.manual_rules import Rules
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.shared import set_shared_aside
-from airflow_provider_customer360.unify.standardise import digest
 
 _ATTEMPTS = 5
 
@@ -77,8 +77,13 @@ def resolve(engine: Engine, plan: Plan, rules: Rules) -> None:
         )
 
 
-def _group_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
-    """Group identifiers by type and value; False when two of them share a key."""
+def group_identifiers(plan: Plan, only: str = "") -> str:
+    """The query of what the records say of each identifier: ``t``, ``v``, ``first_seen``, ``last_seen``,
+    ``records``, ``sources``.
+
+    Args:
+        only: what restricts the records' identifiers, such as a join by ``t`` and ``v``.
+    """
     held = []
     for index, source in enumerate(plan.sources):
         columns = source.having(Role.IDENTIFIER)
@@ -91,11 +96,19 @@ def _group_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
                 f"FROM {records.table(index)} WHERE id_{j} IS NOT NULL"
                 + "".join(f" AND id_{j} IS DISTINCT FROM id_{i}" for i in again)
             )
+    return (
+        "SELECT t, v, min(first_seen) AS first_seen, max(last_seen) AS last_seen, "
+        "sum(records)::BIGINT AS records, bit_or(sources) AS sources "
+        f"FROM ({' UNION ALL '.join(held)}) {only} GROUP BY t, v"
+    )
+
+
+def _group_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
+    """Group identifiers by type and value; False when two of them share a key."""
     node_of = [f"WHEN {t} THEN {keys.key(name, 'v')}" for t, name in enumerate(plan.identifier_types)]
     engine.run(
-        f"CREATE OR REPLACE TABLE nodes AS SELECT CASE t {' '.join(node_of)} END AS node, t, v, "
-        "min(first_seen) AS first_seen, max(last_seen) AS last_seen, sum(records)::BIGINT AS records, "
-        f"bit_or(sources) AS sources FROM ({' UNION ALL '.join(held)}) GROUP BY t, v",
+        f"CREATE OR REPLACE TABLE nodes AS SELECT CASE t {' '.join(node_of)} END AS node, * "
+        f"FROM ({group_identifiers(plan)})",
         doing="collecting identifiers",
     )
     found, different = engine.row("SELECT count(*), count(DISTINCT node) FROM nodes")
@@ -136,7 +149,7 @@ def _find_customers(engine: Engine, plan: Plan) -> None:
     # The strongest type; of several values the shortest, then the first: of numbers, the lowest.
     engine.run(
         "CREATE OR REPLACE TABLE customers AS "
-        f"SELECT customer, {_customer_id(plan)} AS customer_id FROM (SELECT customer, "
+        f"SELECT customer, {content_id(plan)} AS customer_id FROM (SELECT customer, "
         "min({'t': t, 'length': length(v), 'v': v}) AS best FROM "
         "(SELECT customer, t, identifier_value AS v FROM identities WHERE customer IS NOT NULL) "
         "GROUP BY customer)",
@@ -165,8 +178,10 @@ def _apart(plan: Plan) -> str:
     return f"WITH silent AS ({without}) SELECT node FROM silent EXCEPT {ruled}"
 
 
-def _customer_id(plan: Plan) -> str:
-    """``cust_001`` as it is, ``user_id:42``, ``email:<digest>``: unique by construction.
+def content_id(plan: Plan) -> str:
+    """The id of a customer by its strongest identifier, ``best.t`` and ``best.v``, unique by construction.
+
+    ``cust_001`` as it is, ``user_id:42``, ``email:<digest>``.
 
     A ``customer_id`` value that itself begins with ``<type>:`` is written as ``customer_id:<value>``,
     or it could equal the id that another customer got from that type.
@@ -175,8 +190,8 @@ def _customer_id(plan: Plan) -> str:
     prefixes = ", ".join(literal(name) for name in plan.identifier_types)
     for number, one in enumerate(plan.types):
         name, value = one.name, "best.v"
-        if one.personal:
-            value = digest(name, value)
+        if one.personal or one.pii:
+            value = key_of(name, value, salted=plan.salted)
         named = f"{literal(name + ':')} || {value}"
         if name == "customer_id":
             taken = f"contains({value}, ':') AND split_part({value}, ':', 1) IN ({prefixes})"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.events import forgotten_in_events
 from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanation, explain, identities_of
+from airflow_provider_customer360.unify.protection import Protection
 from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.schema import Plan
 from airflow_provider_customer360.unify.stable_ids import PROFILE_ID
 from airflow_provider_customer360.unify.traces import trace
 
@@ -82,14 +85,20 @@ class Unified:
         absorbed: the ids of customers who are known as another one now, column ``customer_id``.
         assignments: one row per source row: ``source``, ``source_key``, ``customer_id`` and, where that is
             null, the ``reason``. None unless asked for.
+        forgotten: ``customer_id``: the ids under which earlier runs may have published something of people
+            who are forgotten now: theirs today, earlier ones and absorbed ones. Somebody who was taken for
+            one of them may live on under such an id: its earlier rows go as well, this run's are right.
+        forgotten_identifiers: ``identifier_type``, ``identifier``: what identifies these people and may stand
+            in full in events that tell of it under another id.
         summary: what the run did, as plain JSON.
     """
 
     def __init__(
-        self, engine: Engine, sources: Sequence[str], summary: dict[str, Any], *, assigned: bool = False
+        self, engine: Engine, plan: Plan, protection: Protection, summary: dict[str, Any], *, assigned: bool
     ) -> None:
         self._engine = engine
-        self._sources = sources
+        self._sources = [source.name for source in plan.sources]
+        self._protection = protection
         self.profiles = Frame(engine, "SELECT * FROM profiles", "customer_id")
         self.events = Frame(engine, "SELECT * FROM identity_events", "kind, event_id")
         self.absorbed = Frame(
@@ -101,28 +110,37 @@ class Unified:
         self.assignments = (
             Frame(engine, "SELECT * FROM assignments", "source, source_key") if assigned else None
         )
+        self.forgotten = Frame(engine, "SELECT * FROM forgotten_ids", "customer_id")
+        self.forgotten_identifiers = Frame(
+            engine, forgotten_in_events(plan, protection), "identifier_type, identifier"
+        )
         self.summary = summary
 
     @cached_property
     def identities(self) -> Frame:
         """One row per identifier, of this run and of earlier ones.
 
-        ``identifier_type``, ``identifier_value``; ``customer_id``, null for a shared value; ``status``, see
-        `stable_ids`; ``first_seen``, ``last_seen``, ``records``, ``data_sources``; and of a linked one
-        that is not its customer's first, by what it came to it: ``linked_to_type``, ``linked_to_value``,
-        ``linked_in`` (the sources by name, or ``must_link``) and ``linked_records``.
+        ``identifier_type``, ``identifier_value`` (a digest where `pii` names the type); ``customer_id``, null
+        for a shared value; ``status``, see `stable_ids`; ``first_seen``, ``last_seen``, ``records``,
+        ``data_sources``; and of a linked one that is not its customer's first, by what it came to it:
+        ``linked_to_type``, ``linked_to_value``, ``linked_in`` (the sources by name, or ``must_link``) and
+        ``linked_records``.
         """
         trace(self._engine)
+        remembered = self._protection.remembered
         seen_in = ", ".join(
             f"CASE WHEN list_contains(traces.sources, {s}) THEN {literal(name)} END"
             for s, name in sorted(enumerate(self._sources), key=lambda source: source[1])
         )
         return Frame(
             self._engine,
-            "SELECT n.identifier_type, n.identifier_value, customer_id, status, "
+            # What is not in the data was hashed when it was read.
+            "SELECT n.identifier_type, CASE WHEN n.node IS NULL THEN n.identifier_value "
+            f"ELSE {remembered('n.identifier_type', 'n.identifier_value')} END AS identifier_value, "
+            "customer_id, status, "
             "n.first_seen AT TIME ZONE 'UTC' AS first_seen, n.last_seen AT TIME ZONE 'UTC' AS last_seen, "
             "n.records, n.data_sources, parent.identifier_type AS linked_to_type, "
-            "parent.identifier_value AS linked_to_value, "
+            f"{remembered('parent.identifier_type', 'parent.identifier_value')} AS linked_to_value, "
             f"CASE WHEN len(traces.sources) = 0 THEN {literal(RULE)} "
             f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, traces.records AS linked_records "
             "FROM identities_next AS n LEFT JOIN traces USING (node) "

@@ -68,6 +68,7 @@ class SourcePlan:
         relation: the engine's relation with one row per source row.
         rows: its number of rows.
         columns: every column of the source, in its order.
+        forgotten: how many of its rows are of people who are to be forgotten; nothing tells of these.
     """
 
     name: str
@@ -75,6 +76,12 @@ class SourcePlan:
     relation: str
     rows: int
     columns: tuple[ColumnPlan, ...]
+    forgotten: int = 0
+
+    @property
+    def kept(self) -> int:
+        """The number of rows that the results tell of."""
+        return self.rows - self.forgotten
 
     def having(self, role: Role) -> tuple[ColumnPlan, ...]:
         """The columns of one role."""
@@ -139,6 +146,7 @@ class Plan:
         types: the identifier types, the strongest first.
         metrics, attributes: profile columns, or groups of them, in order of first appearance.
         warnings: what a person should know, without any value of the data.
+        salted: whether digests are made with a salt, see `digests`.
     """
 
     sources: tuple[SourcePlan, ...]
@@ -146,6 +154,7 @@ class Plan:
     metrics: tuple[Metric, ...] = ()
     attributes: tuple[Attribute, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    salted: bool = False
 
     @property
     def identifier_types(self) -> tuple[str, ...]:

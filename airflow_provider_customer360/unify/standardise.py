@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_customer360.unify.identifier_types import identifier_type
-from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.rules import Rule, rule
 
 # White space and Unicode's invisible neighbours of a pasted value: zero-width spaces, marks of the writing
@@ -101,8 +100,3 @@ def with_steps(relation: str, columns: Sequence[tuple[Rule, str]]) -> tuple[str,
             items.append(f"{expression} AS {names[j][name]}")
         relation = f"(SELECT {', '.join(['*', *items])} FROM {relation})"
     return relation, list(names)
-
-
-def digest(type_name: str, value: str) -> str:
-    """A key made from a personal value without being one: 128 bits of its SHA-256, as hex."""
-    return f"left(sha256({literal(type_name + ':')} || {value}), 32)"

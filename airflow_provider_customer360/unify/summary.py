@@ -13,16 +13,23 @@ from airflow_provider_customer360.unify.advice import advice, check_size
 from airflow_provider_customer360.unify.config import Config
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.events import count_events
+from airflow_provider_customer360.unify.forget_list import Named
 from airflow_provider_customer360.unify.mask import mask
 from airflow_provider_customer360.unify.phones import compared_by_digits, notes
 from airflow_provider_customer360.unify.quoting import quoted
 from airflow_provider_customer360.unify.schema import Plan, Role
 
-PREVIEW_ROWS = 5
 _PREVIEW_METRICS = 5
 
 
-def summarise(engine: Engine, plan: Plan, config: Config, as_of: datetime | None) -> dict[str, Any]:
+def summarise(
+    engine: Engine,
+    plan: Plan,
+    config: Config,
+    as_of: datetime | None,
+    named: Named,
+    dropped: Sequence[str] = (),
+) -> dict[str, Any]:
     """The statistics of the profiles; every number is finite and plain Python.
 
     Raises:
@@ -49,6 +56,7 @@ def summarise(engine: Engine, plan: Plan, config: Config, as_of: datetime | None
         "active_customers": active,
         "total_records": total + unidentified,
         "unidentified_records": unidentified,
+        "forgotten": _forgotten(engine, plan, named),
         "data_sources": len(plan.sources),
         "merge_rate": _ratio(merged - customers, merged),
         "largest_customer": largest,
@@ -59,27 +67,33 @@ def summarise(engine: Engine, plan: Plan, config: Config, as_of: datetime | None
         "columns": _columns(plan),
         "warnings": warnings,
         "sample_data": False,
-        "preview": preview(engine, plan),
+        "preview": preview(engine, plan, config.preview_rows, dropped),
     }
 
 
-def preview(engine: Engine, plan: Plan) -> str:
-    """The customers with the most records as a Markdown table, every text value masked."""
-    personal = [name for name in plan.identifier_types if name != "customer_id"][:2]
+def preview(engine: Engine, plan: Plan, rows: int, dropped: Sequence[str] = ()) -> str:
+    """The customers with the most records as a Markdown table, every text value masked.
+
+    Args:
+        rows: the most that are shown; of none, not even the names of columns.
+        dropped: columns that profiles do not have.
+    """
+    if not rows:
+        return ""
+    personal = [name for name in plan.identifier_types if name not in ("customer_id", *dropped)][:2]
     numbers = [metric.name for metric in plan.metrics[:_PREVIEW_METRICS]]
     facts = ["total_records", "data_sources", "last_seen", "is_active"]
     names = ["customer_id", *personal, *numbers, *facts]
     # As text: fetching a zoned time as a Python object takes a package that DuckDB does not require.
     minute = "strftime(last_seen AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M')"
     items = [minute if name == "last_seen" else quoted(name) for name in names]
-    rows = engine.rows(
-        f"SELECT {', '.join(items)} FROM profiles "
-        f"ORDER BY total_records DESC, customer_id LIMIT {PREVIEW_ROWS}"
+    found = engine.rows(
+        f"SELECT {', '.join(items)} FROM profiles ORDER BY total_records DESC, customer_id LIMIT {rows}"
     )
     hidden = {"customer_id", *personal}
     shown = [
         [mask(value) if name in hidden else _cell(value) for name, value in zip(names, row, strict=True)]
-        for row in rows
+        for row in found
     ]
     return _markdown(names, shown)
 
@@ -95,6 +109,17 @@ def _markdown(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def _forgotten(engine: Engine, plan: Plan, named: Named) -> dict[str, int]:
+    (customers,) = engine.row("SELECT count(*) FROM forgotten_now")
+    return {
+        "customers": customers,
+        "records": sum(source.forgotten for source in plan.sources),
+        "listed": named.listed,
+        "not_found": named.not_found,
+        "shared": named.shared,
+    }
+
+
 def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
     summary = {}
     for index, source in enumerate(plan.sources):
@@ -106,8 +131,8 @@ def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
             f"SELECT coalesce(sum(s_{index}), 0)::BIGINT FROM totals WHERE customer IS NULL"
         )
         summary[source.name] = {
-            "records": source.rows,
-            "identified": source.rows - unidentified,
+            "records": source.kept,
+            "identified": source.kept - unidentified,
             "customers": customers,
             "match_rate": _ratio(shared, customers),
         }
