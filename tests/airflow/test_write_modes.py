@@ -85,6 +85,30 @@ def test_append_keeps_one_snapshot_a_run(airflow_home: Path, target: Path) -> No
     assert ran.returned["unify"]["write_mode"] == "append"
 
 
+@pytest.mark.parametrize("write_mode", ["upsert", "append"])
+def test_whoever_is_forgotten_leaves_what_is_kept(airflow_home: Path, target: Path, write_mode: str) -> None:
+    """Rows that would stay go: of profiles, snapshots, events, assignments and identities."""
+    kept: dict[str, Any] = {"write_mode": write_mode, "assignments_table": True}
+    for day in (1, 2):
+        run(airflow_home, day, **kept)
+    assert rows_of(target, "SELECT 1 FROM customers WHERE customer_id = '1'")
+    listed = target.parent / "forget.csv"
+    listed.write_text("identifier_type,identifier_value\nemail,ANA@x.example\n")
+    ran = run(airflow_home, 2, forget={"path": str(listed)}, **kept)
+    assert ran.states["unify"] == "success", ran.errors
+    assert len(tables_of(target)) == 4
+    everything = repr([rows_of(target, f"SELECT * FROM {table}") for table in sorted(tables_of(target))])
+    assert "ana" not in everything
+    assigned = {customer for (customer,) in rows_of(target, "SELECT customer_id FROM customers_assignments")}
+    assert "1" not in assigned
+    others = [
+        rows_of(target, f"SELECT * FROM customers{what}") for what in ("", "_identities", "_identity_events")
+    ]
+    assert "'1'" not in repr(others)
+    customers = {customer for (customer,) in rows_of(target, "SELECT customer_id FROM customers")}
+    assert customers == {"2", "3", "4"}
+
+
 def test_a_profile_column_called_as_the_snapshots(airflow_home: Path, target: Path) -> None:
     """The message says which column is in the way, and no table is made."""
     taken: Callable[[int], pd.DataFrame] = lambda day: frame(day).assign(snapshot_at="today")  # noqa: E731
