@@ -54,6 +54,7 @@ class Dialect:
         temporary: statement that makes a table which goes with the connection; ``{index}`` is its key.
         drop_temporary: statement that removes such a table which an earlier run has left, where one can.
         after_load: statement that prepares a loaded temporary table for joins by its key.
+        after_compare: statement that prepares the table of differences for what follows.
         primary_key: what a new table has for its key, of one column and of several; empty for nothing.
         index_bytes: longest key of an index: the texts of longer ones are indexed by their beginnings.
         table_options: what follows the columns of a new table.
@@ -89,6 +90,7 @@ class Dialect:
     temporary: str = "CREATE TEMPORARY TABLE {name} ({columns})"
     drop_temporary: str = ""
     after_load: str = ""
+    after_compare: str = ""
     primary_key: tuple[str, str] = ("PRIMARY KEY ({index})", "PRIMARY KEY ({index})")
     index_bytes: int | None = None
     table_options: str = ""
