@@ -1,21 +1,44 @@
-"""A process that publishes until it is killed."""
+"""Processes that publish until they are killed."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import Any
 
+# Once for all children: pandas is imported by the first pa.array(), the supervisor by the first look-up of a
+# connection.
+import airflow.sdk.execution_time.supervisor
+import pandas
 import pyarrow as pa
-import pyarrow.compute  # once for all children
+import pyarrow.compute
 
 from airflow_provider_customer360.publish import publish
 from tests.publish.databases import Database, events, from_environment, identities, load, people
+
+
+@contextmanager
+def forked(work: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProcess, Connection]]:
+    """A process that calls a function, and our end of the pipe whose other end is the last argument."""
+    # One server imports Airflow and each child is its fork; importing it again takes seconds a test.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(*arguments, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
 
 
 @contextmanager
@@ -24,19 +47,10 @@ def child_publishing(db: Database, moment: str) -> Iterator[BaseProcess]:
 
     It publishes customers, their identities and events.
     """
-    # One server imports Airflow and each child is its fork; importing it again takes seconds a test.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_publish_until, args=(moment, db.environment, theirs), daemon=True)
-    process.start()
-    try:
-        assert ours.poll(60)
-        assert ours.recv() == moment
+    with forked(_publish_until, moment, db.environment) as (process, parent):
+        assert parent.poll(60)
+        assert parent.recv() == moment
         yield process
-    finally:
-        process.kill()
-        process.join()
 
 
 def _publish_until(moment: str, environment: dict[str, str], parent: Connection) -> None:
