@@ -6,8 +6,6 @@ from this package passes through `quoted`, every text value through `literal`.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from airflow_provider_customer360.unify.errors import DataError
+from airflow_provider_customer360.unify.spill import SpillDirectory
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,11 +32,11 @@ class Engine:
     """An in-memory DuckDB that spills to a private directory; use as a context manager or `close` it."""
 
     def __init__(self) -> None:
-        self._spill = tempfile.mkdtemp(prefix="customer360-")
+        self._spill = SpillDirectory()
         self.connection = duckdb.connect(
             ":memory:",
             config={
-                "temp_directory": self._spill,
+                "temp_directory": str(self._spill.path),
                 # Rows of a source have no order that means anything, and keeping it costs memory.
                 "preserve_insertion_order": False,
                 # A worker must never download code while it runs.
@@ -88,7 +87,7 @@ class Engine:
     def close(self) -> None:
         """Give back memory and the spill directory; harmless when repeated."""
         self.connection.close()
-        shutil.rmtree(self._spill, ignore_errors=True)
+        self._spill.remove()
 
     def __enter__(self) -> Engine:
         return self

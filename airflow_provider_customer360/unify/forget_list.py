@@ -17,6 +17,7 @@ from airflow_provider_customer360.unify.digests import digest
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError
 from airflow_provider_customer360.unify.keys import NodeKeys, first_key
+from airflow_provider_customer360.unify.previous import past_types
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.spelling import canonical
@@ -66,9 +67,8 @@ def read_forget_list(engine: Engine, plan: Plan, config: Config, keys: NodeKeys,
     values = None
     if listed:
         _refuse_ids(engine)
-        past = engine.rows("SELECT DISTINCT identifier_type FROM previous_identities ORDER BY 1")
-        gone = [name for (name,) in past if name not in (*plan.identifier_types, PROFILE_ID)]
-        types = [*plan.types, *map(config.type_of, gone)]
+        gone = past_types(engine) - {*plan.identifier_types, PROFILE_ID}
+        types = [*plan.types, *map(config.type_of, sorted(gone))]
         values = standardised_values(engine, "forget", [_SIDE], types, keys, config.shown)
     nothing = "SELECT 0 AS number, '' AS identifier_type, NULL::VARCHAR AS value, 0::UBIGINT AS node"
     engine.run(

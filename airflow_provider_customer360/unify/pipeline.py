@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.numberings import settle_numberings
 from airflow_provider_customer360.unify.pii import check_names
-from airflow_provider_customer360.unify.previous import read_previous
+from airflow_provider_customer360.unify.previous import past_types, read_previous
 from airflow_provider_customer360.unify.protection import Protection, protect_profiles
 from airflow_provider_customer360.unify.recall import recall_hashed
 from airflow_provider_customer360.unify.records import group_records
@@ -112,11 +112,12 @@ def unify(
             plan = detect(engine, staged, given, config)
             _log_plan(plan)
             read_previous(engine, previous)
-            plan = _with_salt(engine, plan, config, pii_salt)
+            past = past_types(engine)
+            plan = _with_salt(engine, plan, config, past, pii_salt)
         with stage_of("resolve", "Resolve identities"):
             group_records(engine, plan, NodeKeys(), keep_raw=config.assignments)
             plan = settle_numberings(engine, plan, NodeKeys())
-            protection = Protection.of(plan, config)
+            protection = Protection.of(plan, config, past)
             keys = find_nodes(engine, plan, NodeKeys())
             rules = read_rules(engine, plan, config, keys, must_link, must_not_link)
             listed = read_forget_list(engine, plan, config, keys, forget)
@@ -173,9 +174,8 @@ def _read(engine: Engine, index: int, name: str, source: Source) -> Staged:
     return staged
 
 
-def _with_salt(engine: Engine, plan: Plan, config: Config, salt: str | None) -> Plan:
+def _with_salt(engine: Engine, plan: Plan, config: Config, past: Container[str], salt: str | None) -> Plan:
     """The plan, after the salt has been taken and `Config.pii` checked against what there is to protect."""
-    past = {name for (name,) in engine.rows("SELECT DISTINCT identifier_type FROM previous_identities")}
     check_names(plan, config.pii, config.derived, past)
     if salt is not None:
         set_salt(engine, salt)

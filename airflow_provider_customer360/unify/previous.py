@@ -47,6 +47,13 @@ def read_previous(engine: Engine, data: Any) -> None:
     _check(engine)
 
 
+def past_types(engine: Engine) -> frozenset[str]:
+    """The identifier types that earlier runs remember."""
+    return frozenset(
+        name for (name,) in engine.rows("SELECT DISTINCT identifier_type FROM previous_identities")
+    )
+
+
 def _check(engine: Engine) -> None:
     """Refuse identities that this package cannot have published: ids would be lost without a word."""
     unknown, without, repeated = engine.row(

@@ -5,7 +5,7 @@ Within a run values are what the sources have, so that who is who does not depen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from airflow_provider_customer360.unify.config import Config
@@ -30,9 +30,10 @@ class Protection:
     columns: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: Plan, config: Config) -> Protection:
-        """What the configuration asks for, given the final plan."""
-        types = {**config.pii, **{one.name: one.pii for one in plan.types if one.pii}}
+    def of(cls, plan: Plan, config: Config, past: Container[str]) -> Protection:
+        """What the configuration asks for, given the final plan and the types that earlier runs remember."""
+        types = {name: action for name, action in config.pii.items() if name in past}
+        types |= {one.name: one.pii for one in plan.types if one.pii}
         columns = {
             column.output or "": action
             for _, column in plan.columns()

