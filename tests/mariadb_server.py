@@ -103,7 +103,8 @@ def serving(folder: Path, **settings: str) -> Iterator[MariaDB]:
         port = probe.getsockname()[1]
     command = [
         server, "--no-defaults", f"--user={getpass.getuser()}", f"--basedir={server.parents[1]}",
-        f"--datadir={folder / 'data'}", *(f"--{name}={value}" for name, value in chosen.items()),
+        f"--datadir={folder / 'data'}", f"--tmpdir={folder / 'tmp'}",
+        *(f"--{name}={value}" for name, value in chosen.items()),
     ]  # fmt: skip
     with log.open("w") as output:
         _bootstrap(command, server.parents[1] / "share", folder)
@@ -126,6 +127,9 @@ def serving(folder: Path, **settings: str) -> Iterator[MariaDB]:
 def _bootstrap(command: list[str | Path], share: Path, folder: Path) -> None:
     """Create the system tables: what mariadb-install-db does, in 0.3 s and without a client's programs."""
     (folder / "data").mkdir()
+    # A server that starts deletes what others have in a folder for temporary tables that they share, and
+    # then those crash.
+    (folder / "tmp").mkdir()
     scripts = []
     for name in ("system_tables", "performance_tables", "system_tables_data"):
         # The prefix and the folder were renamed between versions.

@@ -19,7 +19,7 @@ from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow_provider_customer360.publish import Load, Published, publish
 from tests.mariadb_server import CLIENTS
 
-NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3")
+NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS)
 
 
 @dataclass(frozen=True)
