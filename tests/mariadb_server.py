@@ -67,17 +67,18 @@ class MariaDB:
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """The name of a new database, which is dropped at the end, whoever is still in it."""
+        """The name of a new database; it and those whose names begin so are dropped at the end."""
         name = f"customer360_{uuid.uuid4().hex[:8]}"
         self.query(f"CREATE DATABASE {name}")
         try:
             yield name
         finally:
-            sessions = self.query(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'")
+            sessions = self.query(f"SELECT id FROM information_schema.processlist WHERE db LIKE '{name}%'")
             for (session,) in sessions:
                 with suppress(Exception):  # it has ended by itself
                     self.query(f"KILL {session}")
-            self.query(f"DROP DATABASE {name}")
+            for (database,) in self.query(f"SHOW DATABASES LIKE '{name}%'"):
+                self.query(f"DROP DATABASE {database}")
 
 
 def program() -> Path | None:

@@ -13,7 +13,7 @@ from airflow_provider_customer360.publish.dialects import dialect_of
 from airflow_provider_customer360.publish.failures import TransientPublishError, guarded
 from airflow_provider_customer360.publish.fingerprints import Fingerprint, check
 from airflow_provider_customer360.publish.loads import Load, Published
-from airflow_provider_customer360.publish.names import check_length, fold
+from airflow_provider_customer360.publish.names import check_name
 from airflow_provider_customer360.publish.publication import Publication
 from airflow_provider_customer360.publish.session import Session, open_session
 from airflow_provider_customer360.unify.errors import ConfigError
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 @contextmanager
 def opened(hook: DbApiHook, tables: Sequence[Table]) -> Iterator[Session]:
     """Connect; whatever happens then, nothing uncommitted and no connection stays."""
+    dialect = dialect_of(hook)
     for table in tables:
-        check_length(table, dialect_of(hook))
+        check_name(table, dialect.names, dialect.name)
     session = open_session(hook)
     try:
         yield session
@@ -84,9 +85,10 @@ def publish_all(
             )
     if not dry_run:
         # 5. Change what differs, unless the caller prevents it at the last moment.
-        renamed = [pair for publication in publications for pair in publication.merge()]
-        before_commit()
-        guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
+        with _undone_if_it_fails(session, publications):
+            renamed = [pair for publication in publications for pair in publication.merge()]
+            before_commit()
+            guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
         for publication in publications:
             publication.tidy()
     return {publication.load.table: publication.published() for publication in publications}
@@ -115,8 +117,22 @@ def _prepare(session: Session, publications: Sequence[Publication], subject: str
         again.lock()
         for statement in again.apart():
             guarded(partial(session.execute, statement), subject)
-        publication.is_prepared = True
     guarded(session.commit, subject)
+
+
+@contextmanager
+def _undone_if_it_fails(session: Session, publications: Sequence[Publication]) -> Iterator[None]:
+    """Prepare, and if what comes then fails, leave nothing of that behind."""
+    try:
+        for publication in publications:
+            publication.prepare()
+        yield
+    except BaseException:
+        with suppress(Exception):  # what cannot be undone now, the next run removes
+            session.rollback()
+            for publication in publications:
+                publication.undo()
+        raise
 
 
 def _renaming(dialect: Dialect, renamed: Sequence[tuple[str, str]]) -> str:
@@ -137,7 +153,7 @@ def _in_order(session: Session, loads: Sequence[Load]) -> list[Load]:
     ordered: dict[tuple[str, ...], Load] = {}
     for load in loads:
         parts = (load.target.schema or schema, load.target.name)
-        identity = tuple(fold(part, dialect.folds_case) for part in parts)
+        identity = tuple(map(dialect.names.fold, parts))
         if identity in ordered:
             raise ConfigError(
                 f"{ordered[identity].table} and {load.table} are the same table; publish to each table once."
