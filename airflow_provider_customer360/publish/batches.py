@@ -59,16 +59,37 @@ def to_rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     return zip(*map(_sqlite_values, batch.columns), strict=True)
 
 
-def to_values(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
-    """Rows for drivers that take Python's types; times are text, because Python's end with the year 9999."""
+def to_literals(batch: pa.RecordBatch) -> list[str]:
+    """Rows for MySQL as ``(1, 'a', NULL)``; several times quicker than its drivers, which do the same.
+
+    A quote never ends a text and a backslash is never anything else, whatever the text; so it is in any
+    mode of a server, as long as the connection's characters are UTF-8.
+    """
+    import pyarrow.compute as pc
+
+    values = [pc.fill_null(_mysql_literals(column), "NULL") for column in batch.columns]
+    rows: list[str] = pc.binary_join_element_wise(*values, ", ").to_pylist()
+    return [f"({row})" for row in rows]
+
+
+def _mysql_literals(column: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    def plain(column: pa.Array) -> pa.Array:
-        is_time = pa.types.is_timestamp(column.type)
-        return pc.cast(pc.cast(column, pa.timestamp("us")), pa.string()) if is_time else column
-
-    return zip(*(plain(column).to_pylist() for column in batch.columns), strict=True)
+    if pa.types.is_int64(column.type):
+        return pc.cast(column, pa.string())
+    if pa.types.is_boolean(column.type):
+        return pc.cast(pc.cast(column, pa.int8()), pa.string())
+    if pa.types.is_float64(column.type):
+        # Without an exponent it would be a decimal, and not every float is one.
+        text = pc.cast(column, pa.string())
+        return pc.if_else(pc.match_substring(text, "e"), text, pc.binary_join_element_wise(text, "e0", ""))
+    if pa.types.is_timestamp(column.type):
+        column = pc.cast(column, pa.timestamp("us"))
+    text = pc.cast(column, pa.string())
+    for special in ("\\", "'"):
+        text = pc.replace_substring(text, special, special * 2)
+    return pc.binary_join_element_wise("'", text, "'", "")
 
 
 def _sqlite_values(column: pa.Array) -> list[Any]:

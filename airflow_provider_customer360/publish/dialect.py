@@ -15,6 +15,7 @@ from airflow_provider_customer360.publish.columns import (
     is_wider,
     widened,
 )
+from airflow_provider_customer360.publish.names import NameRules
 
 #: Column types whose values are binary fractions: an integer is converted before it is compared.
 FLOATING = frozenset({"double precision", "double", "real", "float"})
@@ -38,8 +39,9 @@ class Dialect:
     Attributes:
         name: for messages.
         types: kind of column to the type of a new column; ``{p}`` and ``{s}`` are a decimal's digits.
-        key_text: type of a new text column of a key of one column, and of one of several, where it is
-            another one.
+        key_text: type of a new text column that is part of a key, where it is another one; ``{n}`` are
+            its characters.
+        key_characters: the most that all texts of a key have together.
         casts: kind of column to the type in a CAST, where that is not the column's.
         holds: kind of column to the names of existing types that hold each of its values exactly (and
             bigint in a double, which is what a sum beyond 2^53 is stored as wherever people chose it).
@@ -55,13 +57,14 @@ class Dialect:
         drop_temporary: statement that removes such a table which an earlier run has left, where one can.
         after_load: statement that prepares a loaded temporary table for joins by its key.
         after_compare: statement that prepares the table of differences for what follows.
-        primary_key: what a new table has for its key, of one column and of several; empty for nothing.
-        index_bytes: longest key of an index: the texts of longer ones are indexed by their beginnings.
+        primary_key: what a new table has for its key; empty for nothing.
         table_options: what follows the columns of a new table.
         begin: statement after which no other publisher touches the target, parameters as of `describe`.
         lock: statement after which nobody else writes to the existing target; readers go on.
         creates: a new table appears with the commit ("inside" the transaction); it is filled under a
             "hidden" name and renamed when that is committed; or it is made empty "before" the transaction.
+        attached: the query for what would be lost with a table whose place another one takes, parameters as
+            of `describe`; a row for each.
         appear: statement that gives hidden tables their names, all at once; ``{pairs}`` are the names.
         alters_apart: altering a table commits, or makes its readers wait until the commit: it is done
             before the transaction, by itself.
@@ -72,13 +75,13 @@ class Dialect:
         assign: an assignment in it.
         differs: condition that two values differ, of which either may be null.
         nested_with: a WITH inside of a subquery may read what the one around it defines.
-        max_name_bytes: longest name of a column or table, in bytes.
-        folds_case: ``"Email"`` and ``"email"`` are the same column.
+        names: which names there can be, and which of them are the same column.
     """
 
     name: str
     types: Mapping[Kind, str]
-    key_text: tuple[str, str] | None = None
+    key_text: str = ""
+    key_characters: int = 0
     casts: Mapping[Kind, str] = field(default_factory=dict)
     holds: Mapping[Kind, frozenset[str]]
     sized: bool = True
@@ -91,12 +94,12 @@ class Dialect:
     drop_temporary: str = ""
     after_load: str = ""
     after_compare: str = ""
-    primary_key: tuple[str, str] = ("PRIMARY KEY ({index})", "PRIMARY KEY ({index})")
-    index_bytes: int | None = None
+    primary_key: str = "PRIMARY KEY ({index})"
     table_options: str = ""
     begin: str
     lock: str = ""
     creates: Literal["inside", "hidden", "before"] = "inside"
+    attached: str = ""
     appear: str = ""
     alters_apart: bool = False
     add: str = "ALTER TABLE {target} ADD COLUMN {column} {type}"
@@ -106,13 +109,12 @@ class Dialect:
     assign: str = "{column} = {value}"
     differs: str = "{new} IS DISTINCT FROM {old}"
     nested_with: bool = True
-    max_name_bytes: int | None = None
-    folds_case: bool = True
+    names: NameRules = field(default_factory=NameRules)
 
     def native(self, column: ColumnType, key_columns: int = 0) -> str:
         """The type of a new column; ``key_columns`` is the size of the key that it is part of."""
         if key_columns and self.key_text and column.kind is Kind.TEXT:
-            return self.key_text[key_columns > 1]
+            return self.key_text.format(n=self.key_characters // key_columns)
         return self.types[column.kind].format(p=column.precision, s=column.scale)
 
     def cast(self, column: ColumnType) -> str:

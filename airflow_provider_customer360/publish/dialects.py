@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.publish.columns import Kind
 from airflow_provider_customer360.publish.dialect import UPDATE_JOIN, Dialect
+from airflow_provider_customer360.publish.names import NameRules
 from airflow_provider_customer360.unify.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,8 +73,7 @@ POSTGRES = Dialect(
     lock="LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE",
     alters_apart=True,
     widen=("ALTER TABLE {target} ALTER COLUMN {column} TYPE {type} USING CAST({column} AS {cast})",),
-    max_name_bytes=63,
-    folds_case=False,
+    names=NameRules(folds="none", bytes=63, allowed="at most 63 bytes"),
 )
 
 DUCKDB = Dialect(
@@ -119,7 +119,7 @@ DUCKDB = Dialect(
         ORDER BY c.column_index""",
     # No primary key: its index made loading 5 M rows six times slower (20 s, not 3.3 s) and the file
     # three times as big. Nothing else writes here, and the staging table's keys are checked every time.
-    primary_key=("", ""),
+    primary_key="",
     begin="BEGIN TRANSACTION",
     widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
 )
@@ -178,6 +178,8 @@ SQLITE = Dialect(
     differs="{new} IS NOT {old}",
 )
 
+#: What is said of every new table; the name of the collation follows.
+_INNODB = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE "
 MYSQL = Dialect(
     name="MySQL",
     types={
@@ -191,7 +193,8 @@ MYSQL = Dialect(
         # Its TIMESTAMP ends in 2038: instants are the clock in UTC.
         Kind.TIMESTAMPTZ: "datetime(6)",
     },
-    key_text=("varchar(768)", "varchar(1000)"),
+    key_text="varchar({n})",
+    key_characters=768,  # an index takes 3,072 bytes, a character up to four of them
     casts={Kind.TEXT: "char", Kind.INTEGER: "signed", Kind.BOOLEAN: "signed"},
     holds=_holds(
         # What is too long for the shorter ones is refused in strict mode, never cut off.
@@ -214,37 +217,58 @@ MYSQL = Dialect(
         "SET SESSION time_zone = '+00:00'",
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     ),
+    # Without a join: for one, MariaDB opens every table of the server. PRI are the columns of the primary
+    # key, UNI is one that is unique by itself; other unique indexes are not needed so badly.
     describe="""
-        SELECT CASE t.table_type WHEN 'BASE TABLE' THEN 'table' ELSE 'view' END, c.column_name,
-               CASE WHEN c.data_type IN ('int', 'bigint', 'mediumint', 'smallint')
-                    THEN concat(c.data_type, CASE WHEN c.column_type LIKE '%%unsigned'
-                                             THEN ' unsigned' ELSE '' END)
-                    ELSE c.column_type END,
+        WITH wanted AS (SELECT coalesce(%s, database()) AS in_schema, %s AS name)
+        SELECT CASE (SELECT t.table_type FROM information_schema.tables t
+                     WHERE t.table_schema = (SELECT in_schema FROM wanted)
+                       AND t.table_name = (SELECT name FROM wanted))
+                    WHEN 'BASE TABLE' THEN 'table' WHEN 'SYSTEM VERSIONED' THEN 'table' ELSE 'view' END,
+               c.column_name,
+               CASE WHEN c.data_type NOT LIKE '%%int' OR c.column_type = 'tinyint(1)' THEN c.column_type
+                    WHEN c.column_type LIKE '%%unsigned%%' THEN concat(c.data_type, ' unsigned')
+                    ELSE c.data_type END,
                c.is_nullable = 'NO',
                coalesce(c.column_default, 'NULL') <> 'NULL' OR c.extra LIKE '%%auto_increment%%',
                coalesce(c.generation_expression, '') <> '',
-               (SELECT group_concat(s.index_name SEPARATOR ' ') FROM information_schema.statistics s
-                WHERE s.table_schema = c.table_schema AND s.table_name = c.table_name
-                  AND s.column_name = c.column_name AND s.non_unique = 0 AND s.sub_part IS NULL)
+               CASE c.column_key WHEN 'PRI' THEN 'primary'
+                                 WHEN 'UNI' THEN concat('column', c.ordinal_position) END
         FROM information_schema.columns c
-        JOIN information_schema.tables t USING (table_schema, table_name)
-        WHERE c.table_schema = coalesce(%s, database()) AND c.table_name = %s
+        WHERE c.table_schema = (SELECT in_schema FROM wanted) AND c.table_name = (SELECT name FROM wanted)
         ORDER BY c.ordinal_position""",
     default_schema="SELECT database()",
-    temporary="CREATE TEMPORARY TABLE {name} ({columns}, KEY ({index})) {options}",
-    primary_key=("PRIMARY KEY ({index})", "KEY ({index})"),
-    index_bytes=3072,
-    table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin",
+    # A server may demand a primary key of every table, temporary ones too. With one that counts up, rows
+    # that repeat a key are found later, and loading is as quick as without.
+    temporary="CREATE TEMPORARY TABLE {name} ({columns}, customer360_row bigint AUTO_INCREMENT PRIMARY KEY, "
+    "KEY ({index})) {options}",
+    table_options=_INNODB + "utf8mb4_0900_bin",
     begin="""SELECT GET_LOCK(concat('customer360_', left(sha2(lower(
         concat_ws('.', coalesce(%s, database()), %s)), 256), 32)), {seconds})""",
     creates="hidden",
+    attached="""
+        WITH wanted AS (SELECT coalesce(%s, database()) AS in_schema, %s AS name)
+        SELECT concat('trigger ', t.trigger_name) FROM information_schema.triggers t
+        WHERE t.event_object_schema = (SELECT in_schema FROM wanted)
+          AND t.event_object_table = (SELECT name FROM wanted)
+        UNION
+        SELECT concat('foreign key ', r.constraint_name) FROM information_schema.referential_constraints r
+        WHERE r.constraint_schema = (SELECT in_schema FROM wanted)
+          AND r.table_name = (SELECT name FROM wanted)
+           OR r.unique_constraint_schema = (SELECT in_schema FROM wanted)
+          AND r.referenced_table_name = (SELECT name FROM wanted)""",
     appear="RENAME TABLE {pairs}",
     alters_apart=True,
     widen=("ALTER TABLE {target} MODIFY COLUMN {column} {type}",),
     update=UPDATE_JOIN,
     assign="{target}.{column} = {value}",
     differs="NOT ({new} <=> {old})",
-    max_name_bytes=64,
+    names=NameRules(
+        folds="all",
+        characters=64,
+        refused=r"[\U00010000-\U0010ffff]|[\t-\r ]+\Z",
+        allowed="at most 64 characters, no blank at the end and no characters beyond U+FFFF, such as emojis",
+    ),
 )
 
 #: Trailing blanks count in both, but the collation in which they do has another name.
@@ -252,7 +276,7 @@ MARIADB = replace(
     MYSQL,
     name="MariaDB",
     nested_with=False,
-    table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
+    table_options=_INNODB + "utf8mb4_nopad_bin",
 )
 
 DIALECTS: Mapping[str, Dialect] = {

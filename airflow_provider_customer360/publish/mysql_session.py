@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import dialects
-from airflow_provider_customer360.publish.batches import cut, to_values
+from airflow_provider_customer360.publish.batches import to_literals
 from airflow_provider_customer360.publish.dialect import Dialect
 from airflow_provider_customer360.publish.dialects import MARIADB, MYSQL
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Rows of one INSERT, and their bytes: servers take a statement of 16 MiB by default.
-_ROWS, _BYTES = 1_000, 4 << 20
+#: Bytes of one INSERT, unless a single row has more: servers take 16 MiB by default, some less.
+_STATEMENT = 1 << 20
+#: Bytes that become SQL at a time.
+_PART = 16 << 20
 
 
 class MySQLSession:
@@ -26,7 +30,11 @@ class MySQLSession:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        if callable(connection.autocommit):  # mysqlclient
+        # What the connection's extras say of characters and cursors is for other purposes.
+        self._cursor_arguments: tuple[Any, ...] = ()
+        if driver_of(type(connection)) == "MySQLdb":
+            self._cursor_arguments = (import_module("MySQLdb.cursors").Cursor,)
+            connection.set_character_set("utf8mb4")
             connection.autocommit(False)
         else:
             connection.autocommit = False
@@ -35,24 +43,22 @@ class MySQLSession:
             self.dialect = MARIADB
 
     def execute(self, statement: str) -> int:
-        with closing(self._connection.cursor()) as cursor:
+        with self._cursor() as cursor:
             cursor.execute(statement)
             return int(cursor.rowcount)
 
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
-        with closing(self._connection.cursor()) as cursor:
-            cursor.execute(statement, tuple(parameters) or None)
+        with self._cursor() as cursor:
+            # Without parameters none are passed: a percent sign in the SQL is one then.
+            cursor.execute(statement, tuple(parameters)) if parameters else cursor.execute(statement)
             return [tuple(row) for row in cursor.fetchall()]
 
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
-        with closing(self._connection.cursor()) as cursor:
-            for batch in batches:
-                marks = f"({', '.join(['%s'] * batch.num_columns)})"
-                rows = max(1, min(_ROWS, _BYTES * batch.num_rows // max(batch.nbytes, 1)))
-                for part in cut(batch, rows):
-                    values = [value for row in to_values(part) for value in row]
-                    lines = ", ".join([marks] * part.num_rows)
-                    cursor.execute(f"INSERT INTO {table} VALUES {lines}", values)
+        for batch in batches:
+            columns = ", ".join(f"c{position}" for position in range(batch.num_columns))
+            for part in _small_parts(batch):
+                for rows in _statements(to_literals(part)):
+                    self.execute(f"INSERT INTO {table} ({columns}) VALUES {rows}")
 
     def begin(self, targets: Sequence[Table]) -> None:
         # What was staged stays if the rest is undone, and what others have committed becomes visible.
@@ -68,12 +74,37 @@ class MySQLSession:
         self.fetch("SELECT RELEASE_ALL_LOCKS()")
 
     def commit(self, rename: str = "") -> None:
-        self._connection.commit()
-        if rename:
-            self.execute(rename)
+        # Renaming commits what was done before. As one statement both happen even if this process dies.
+        self.execute(rename) if rename else self._connection.commit()
 
     def rollback(self) -> None:
         self._connection.rollback()
 
     def close(self) -> None:
         self._connection.close()
+
+    def _cursor(self) -> closing[Any]:
+        return closing(self._connection.cursor(*self._cursor_arguments))
+
+
+def _small_parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    if batch.nbytes > _PART and batch.num_rows > 1:
+        half = batch.num_rows // 2
+        yield from _small_parts(batch.slice(0, half))
+        yield from _small_parts(batch.slice(half))
+    else:
+        yield batch
+
+
+def _statements(rows: Sequence[str]) -> Iterator[str]:
+    """The rows, as many together as one statement takes."""
+    part: list[str] = []
+    size = 0
+    for row in rows:
+        if part and size + len(row) > _STATEMENT:
+            yield ", ".join(part)
+            part, size = [], 0
+        part.append(row)
+        size += len(row)
+    if part:
+        yield ", ".join(part)

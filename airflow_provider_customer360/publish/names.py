@@ -1,64 +1,91 @@
-"""Names in the target: shortened where the database limits them."""
+"""Names in the target: changed where the database limits them."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Literal
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.unify.errors import ConfigError
 
-if TYPE_CHECKING:
-    from airflow_provider_customer360.publish.dialect import Dialect
-
 _LOWER_ASCII = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-def check_length(table: Table, dialect: Dialect) -> None:
-    """Refuse what the database would cut off: a table has the name that somebody looks for.
+@dataclass(frozen=True, kw_only=True)
+class NameRules:
+    """What a database takes as the name of a column or table.
+
+    Attributes:
+        folds: the letters of which it ignores the case, when it compares names of columns.
+        bytes: the most that a name has, in UTF-8.
+        characters: the most that a name has.
+        refused: pattern of what a name may not have; empty for nothing.
+        allowed: all of that in words, for errors.
+    """
+
+    folds: Literal["ascii", "all", "none"] = "ascii"
+    bytes: int | None = None
+    characters: int | None = None
+    refused: str = ""
+    allowed: str = ""
+
+    def fold(self, name: str) -> str:
+        """What the database compares."""
+        if self.folds == "all":
+            # Each letter by itself: MySQL knows no special cases such as the final sigma.
+            return "".join(letter.lower()[0] for letter in name)
+        return name.translate(_LOWER_ASCII) if self.folds == "ascii" else name
+
+    def allow(self, name: str) -> bool:
+        """Whether a name may stay as it is."""
+        return self._clean(name) == name == self._cut(name, 0)
+
+    def another(self, name: str, attempt: int) -> str:
+        """A name that the database takes, the same for the same name in every run."""
+        digest = hashlib.sha256((name + "\0" * attempt).encode()).hexdigest()[:8]
+        return f"{self._cut(self._clean(name), 9)}_{digest}"
+
+    def _clean(self, name: str) -> str:
+        return re.sub(self.refused, "", name) if self.refused else name
+
+    def _cut(self, name: str, room: int) -> str:
+        """The beginning of a name that leaves room for some ASCII characters."""
+        cut = name[: self.characters - room] if self.characters else name
+        return cut.encode()[: self.bytes - room].decode(errors="ignore") if self.bytes else cut
+
+
+def check_name(table: Table, rules: NameRules, database: str) -> None:
+    """Refuse what the database would change or refuse: a table has the name that somebody looks for.
 
     Raises:
-        ConfigError: the schema's or the table's name is too long.
+        ConfigError: the schema or the table cannot have this name.
     """
-    limit = dialect.max_name_bytes
     for part in (table.schema, table.name):
-        if part and limit and len(part.encode()) > limit:
+        if part and not rules.allow(part):
             raise ConfigError(
-                f"target_table has the name {part!r} of {len(part.encode())} bytes; {dialect.name} allows "
-                f"{limit}. Give target_table a shorter one."
+                f"target_table has the name {part!r}; {database} allows {rules.allowed}. Give target_table "
+                "another one."
             )
 
 
-def fold(name: str, folds_case: bool) -> str:
-    """What a database compares: databases that ignore case do so for ASCII letters only."""
-    return name.translate(_LOWER_ASCII) if folds_case else name
-
-
-def column_names(names: Sequence[str], *, max_bytes: int | None, folds_case: bool) -> list[str]:
-    """The name of each column in the table: its own, shortened where it is too long or clashes.
+def column_names(names: Sequence[str], rules: NameRules) -> list[str]:
+    """The name of each column in the table: its own, or another where that is not allowed or clashes.
 
     The result depends on the set of names, not on their order, so that a column keeps its name from run
     to run. Of names that differ only by case, the lower-case one stays as it is.
     """
     taken: dict[str, str] = {}
-    fitting = sorted(
-        (name for name in names if max_bytes is None or len(name.encode()) <= max_bytes), reverse=True
-    )
-    for name in fitting:
-        taken.setdefault(fold(name, folds_case), name)
+    for name in sorted(filter(rules.allow, names), reverse=True):
+        taken.setdefault(rules.fold(name), name)
     result = {name: name for name in taken.values()}
     for name in sorted(set(names) - result.keys()):
         attempt = 0
-        while fold(short := _shortened(name, attempt, max_bytes), folds_case) in taken:
+        while rules.fold(other := rules.another(name, attempt)) in taken:
             attempt += 1
-        taken[fold(short, folds_case)] = name
-        result[name] = short
+        taken[rules.fold(other)] = name
+        result[name] = other
     return [result[name] for name in names]
-
-
-def _shortened(name: str, attempt: int, max_bytes: int | None) -> str:
-    digest = hashlib.sha256((name + "\0" * attempt).encode()).hexdigest()[:8]
-    prefix = name.encode()[: max_bytes - 9 if max_bytes else None].decode(errors="ignore")
-    return f"{prefix}_{digest}"

@@ -10,7 +10,7 @@ from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.columns import ColumnType, ExistingColumn, type_of
 from airflow_provider_customer360.publish.dialect import Dialect
 from airflow_provider_customer360.publish.loads import SchemaChange
-from airflow_provider_customer360.publish.names import column_names, fold
+from airflow_provider_customer360.publish.names import column_names
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def columns_of(schema: pa.Schema, key: Sequence[str], dialect: Dialect) -> tuple
             f"The rows have the columns {', '.join(schema.names)}; the key {_listed(key)} must be one or "
             "more of them, and no name may come twice."
         )
-    names = column_names(schema.names, max_bytes=dialect.max_name_bytes, folds_case=dialect.folds_case)
+    names = column_names(schema.names, dialect.names)
     columns = {}
     for position, (field, name) in enumerate(zip(schema, names, strict=True)):
         kind, is_key = type_of(field), field.name in key
@@ -136,8 +136,8 @@ def make_plan(
         return Plan(target, tuple(replace(column, is_new=True) for column in columns), create=True)
     if relation.kind != "table":
         raise PublishError(f"{target} is not a table but a view or the like; give target_table another name.")
-    existing = {fold(column.name, dialect.folds_case): column for column in relation.columns}
-    found = [existing.pop(fold(column.name, dialect.folds_case), None) for column in columns]
+    existing = {dialect.names.fold(column.name): column for column in relation.columns}
+    found = [existing.pop(dialect.names.fold(column.name), None) for column in columns]
     pairs = list(zip(columns, found, strict=True))
     lacking = [column.name for column, old in pairs if old is None and column.is_key]
     if lacking:

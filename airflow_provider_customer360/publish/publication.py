@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,6 @@ class Publication:
         self._differences = Differences(0, 0, 0)
         self.load = load
         self.target = load.target
-        #: What comes before the transaction has been done.
-        self.is_prepared = False
 
     def plan(self) -> None:
         """Find out what has to happen to the target as it is.
@@ -61,6 +60,8 @@ class Publication:
         self._relation = relation_of(self._session, self.target)
         change = self.load.on_schema_change
         self._plan = make_plan(self._dialect, self.target, self._columns, self._relation, change)
+        if self._plan.dropped and self._dialect.attached:
+            self._refuse_to_lose(self._fetch(self._dialect.attached, (self.target.schema, self.target.name)))
 
     def stage(self) -> None:
         """Load all rows into a table that only this connection sees.
@@ -68,12 +69,13 @@ class Publication:
         Raises:
             PublishError: two of them have the same key.
         """
-        self._create(self._tables.staging, statements.staged_columns(self._columns), self._index)
+        index = statements.staged_key(self._key)
+        self._create(self._tables.staging, statements.staged_columns(self._columns), index)
         keys = [(column.staged, column.native) for column in self._key]
         is_new = ("is_new", self._dialect.native(ColumnType(Kind.INTEGER)))
-        self._create(self._tables.differences, [*keys, is_new], self._index)
+        self._create(self._tables.differences, [*keys, is_new], index)
         self._rows = self._fill(self._tables.staging, self.load.batches, self.load.schema)
-        self._run(statements.after_load(self._dialect, self._tables.staging, self._index))
+        self._run(statements.after_load(self._dialect, self._tables.staging, index))
         if self._fetch(statements.repeated_key(self._tables.staging, self._key)):
             names = ", ".join(repr(column.name) for column in self._key)
             raise PublishError(
@@ -88,8 +90,7 @@ class Publication:
 
     def lock(self) -> None:
         """Keep other writers from the target, and plan for what they have left."""
-        for debris in () if self.is_prepared else statements.drop_hidden(self._dialect, self.target):
-            self._run(debris)
+        self._drop_hidden()  # of a run that was killed
         self.plan()
         if not self._plan.create:
             self._run(statements.lock(self._dialect, self.target))
@@ -105,31 +106,40 @@ class Publication:
             repeated = self._delete(statements.repeated_in_target(self._plan))
         changed = self.load.mode != "append"
         self._run(statements.find_differences(self._dialect, self._tables, self._plan, changed=changed))
-        self._run(statements.after_load(self._dialect, self._tables.differences, self._index))
+        index = statements.staged_key(self._key)
+        self._run(statements.after_load(self._dialect, self._tables.differences, index))
         self._run(self._dialect.after_compare.format(name=self._tables.differences))
         differing, new = map(int, self._fetch(statements.count_differences(self._tables))[0])
         self._differences = Differences(new, differing - new, repeated + self._count_gone(new))
 
     def audit(self) -> None:
         """Let the caller look at what is to be published, beside what is."""
-        if self.load.audit and not self.is_prepared:  # then it has been asked
+        if self.load.audit:
             self.load.audit(StagedProfiles(self._session, self.load, self._plan, self._tables))
 
     def apart(self) -> list[str]:
         """Statements that are committed by themselves, before the transaction; empty once they were."""
-        if self._is_hidden and self.is_prepared:
-            return []
-        if self._is_hidden or (self._plan.create and self._dialect.creates == "before"):
+        if self._plan.create and self._dialect.creates == "before":
             return [statements.create_target(self._dialect, self._plan, self._home)]
         is_apart = self._dialect.alters_apart and not self._plan.dropped and not self._plan.create
         return statements.alter(self._dialect, self._plan) if is_apart else []
+
+    def prepare(self) -> None:
+        """Make what cannot be made once rows have changed, because it commits."""
+        for statement in statements.create_hidden(self._dialect, self._plan) if self._is_hidden else []:
+            self._run(statement)
+
+    def undo(self) -> None:
+        """Remove what `prepare` has made."""
+        if self._is_hidden:
+            self._drop_hidden()
 
     def merge(self) -> list[tuple[str, str]]:
         """Bring what differs into the locked target; return which tables are to be renamed at the end."""
         plan, found = self._plan, self._differences
         if self._is_hidden:
             self._run(statements.insert_new(self._tables, plan, self._home, everything=True))
-            return statements.swap(self.target)[1 if plan.create else 0 :]
+            return statements.swap(self.target, is_new=plan.create)
         if plan.create:
             self._run(statements.create_target(self._dialect, plan, self._home))
         for statement in [] if plan.create else statements.alter(self._dialect, plan):
@@ -146,8 +156,8 @@ class Publication:
     def tidy(self) -> None:
         """Remove the table whose place another has taken."""
         if self._is_hidden and not self._plan.create:
-            for debris in statements.drop_hidden(self._dialect, self.target):
-                self._run(debris)
+            with suppress(PublishError):  # the next run tries again
+                self._drop_hidden()
 
     def published(self) -> Published:
         """What merging does to the target."""
@@ -163,7 +173,21 @@ class Publication:
     @property
     def _home(self) -> str:
         """The table that rows are put into, quoted."""
-        return statements.hidden("new", self.target) if self._is_hidden else self.target.quoted
+        return (statements.hidden("new", self.target) if self._is_hidden else self.target).quoted
+
+    def _drop_hidden(self) -> None:
+        for table in statements.hidden_tables(self._dialect, self.target):
+            # Only where there is one: who publishes to a table that exists needs no right to drop tables.
+            if relation_of(self._session, table):
+                self._run(f"DROP TABLE {table.quoted}")
+
+    def _refuse_to_lose(self, attached: Sequence[tuple[Any, ...]]) -> None:
+        if attached:
+            raise PublishError(
+                f"Replacing columns of {self.target} would make it another table, without its "
+                f"{', '.join(str(name) for (name,) in attached)}. Alter the table, drop them, or let "
+                "on_schema_change be 'add'. The table is as it was."
+            )
 
     def _gone(self) -> str:
         """The condition under which a row of the target goes; empty if none does."""
@@ -188,10 +212,6 @@ class Publication:
             return self._count("") - (self._rows - new)
         condition = self._gone()
         return self._count(condition) if condition else 0
-
-    @property
-    def _index(self) -> str:
-        return statements.indexed(self._dialect, self._key, staged=True)
 
     def _create(self, name: str, columns: Sequence[tuple[str, str]], key: str) -> None:
         if drop := self._dialect.drop_temporary:
@@ -236,8 +256,8 @@ class Publication:
             self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
         return count
 
-    def _fetch(self, query: str) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._guarded(lambda: self._session.fetch(query))
+    def _fetch(self, query: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._guarded(lambda: self._session.fetch(query, parameters))
         return rows
 
     def _run(self, statement: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_provider_customer360.database.tables import Table
-from airflow_provider_customer360.publish.columns import ColumnType, Kind
+from airflow_provider_customer360.publish.columns import ColumnType
 from airflow_provider_customer360.publish.dialect import Dialect
 from airflow_provider_customer360.publish.plan import Column, Plan
 from airflow_provider_customer360.unify.quoting import quoted
@@ -59,22 +59,14 @@ def staged_columns(columns: Sequence[Column]) -> list[tuple[str, str]]:
     return [(one.staged, one.native + (" NOT NULL" if one.is_key else "")) for one in by_position]
 
 
-def indexed(dialect: Dialect, columns: Sequence[Column], *, staged: bool) -> str:
-    """The columns of a key as an index lists them, long texts by their beginnings."""
-    names = [column.staged if staged else quoted(column.name) for column in columns]
-    if dialect.index_bytes and len(columns) > 1:
-        length = dialect.index_bytes // 4 // len(columns)  # a character has up to four bytes
-        return ", ".join(
-            f"{name}({length})" if column.type.kind is Kind.TEXT else name
-            for name, column in zip(names, columns, strict=True)
-        )
-    return ", ".join(names)
+def staged_key(key: Sequence[Column]) -> str:
+    """The key's columns in the staging table and that of differences."""
+    return ", ".join(column.staged for column in key)
 
 
 def repeated_key(staging: str, key: Sequence[Column]) -> str:
     """A row if two staged rows have the same key."""
-    names = ", ".join(column.staged for column in key)
-    return f"SELECT 1 FROM {staging} GROUP BY {names} HAVING count(*) > 1"
+    return f"SELECT 1 FROM {staging} GROUP BY {staged_key(key)} HAVING count(*) > 1"
 
 
 def lock(dialect: Dialect, target: Table) -> str:
@@ -82,20 +74,31 @@ def lock(dialect: Dialect, target: Table) -> str:
     return dialect.lock.format(target=target.quoted) if dialect.lock else ""
 
 
-def hidden(what: str, target: Table) -> str:
-    """A name, in the target's schema, of a table that is to become the target, or was it; quoted."""
-    return Table(target.schema, temporary_name(what, target)).quoted
+def hidden(what: str, target: Table) -> Table:
+    """A table, in the target's schema, that is to become the target ("new") or was it ("old")."""
+    return Table(target.schema, temporary_name(what, target))
 
 
-def drop_hidden(dialect: Dialect, target: Table) -> list[str]:
-    """Remove what a run that was killed has left under hidden names."""
-    names = [hidden(what, target) for what in ("new", "old")] if dialect.creates == "hidden" else []
-    return [f"DROP TABLE IF EXISTS {name}" for name in names]
+def hidden_tables(dialect: Dialect, target: Table) -> list[Table]:
+    """The hidden tables that there may be."""
+    return [hidden(what, target) for what in ("new", "old")] if dialect.creates == "hidden" else []
 
 
-def swap(target: Table) -> list[tuple[str, str]]:
-    """The renamings that put a new table into an old one's place; the last one if there was none."""
-    return [(target.quoted, hidden("old", target)), (hidden("new", target), target.quoted)]
+def swap(target: Table, *, is_new: bool) -> list[tuple[str, str]]:
+    """The renamings that put the hidden table into the target's place."""
+    appears = (hidden("new", target).quoted, target.quoted)
+    return [appears] if is_new else [(target.quoted, hidden("old", target).quoted), appears]
+
+
+def create_hidden(dialect: Dialect, plan: Plan) -> list[str]:
+    """Make the table that is to become the target: a new one, or one like it with other columns."""
+    made, new = hidden("old", plan.target), hidden("new", plan.target)
+    create = [create_target(dialect, plan, made.quoted)]
+    if not plan.create:
+        like = f"CREATE TABLE {made.quoted} LIKE {plan.target.quoted}"
+        create = [like, *alter(dialect, replace(plan, target=made))]
+    # That a user may not rename is better known now than when everything else is committed.
+    return [*create, dialect.appear.format(pairs=f"{made.quoted} TO {new.quoted}")]
 
 
 def create_target(dialect: Dialect, plan: Plan, name: str) -> str:
@@ -104,8 +107,9 @@ def create_target(dialect: Dialect, plan: Plan, name: str) -> str:
         f"{quoted(column.name)} {column.native}{' NOT NULL' if column.is_key else ''}"
         for column in plan.columns
     ]
-    if key := dialect.primary_key[len(plan.key) > 1]:
-        definitions.append(key.format(index=indexed(dialect, plan.key, staged=False)))
+    if dialect.primary_key:
+        key = ", ".join(quoted(column.name) for column in plan.key)
+        definitions.append(dialect.primary_key.format(index=key))
     return f"CREATE TABLE {name} ({', '.join(definitions)}) {dialect.table_options}".strip()
 
 
@@ -119,13 +123,13 @@ def alter(dialect: Dialect, plan: Plan) -> list[str]:
     ]
     for column in plan.columns:
         if column.widened:
-            statements += _widen(dialect, target, column.name, column.widened)
+            native = dialect.native(column.widened, len(plan.key) if column.is_key else 0)
+            statements += _widen(dialect, target, column.name, column.widened, native)
     return statements
 
 
-def _widen(dialect: Dialect, target: str, name: str, wider: ColumnType) -> list[str]:
+def _widen(dialect: Dialect, target: str, name: str, wider: ColumnType, native: str) -> list[str]:
     old = quoted(f"{PREFIX}old_{hashlib.sha256(name.encode()).hexdigest()[:8]}")
-    native = dialect.native(wider)
     return [
         one.format(target=target, column=quoted(name), type=native, cast=dialect.cast(wider), old=old)
         for one in dialect.widen
@@ -144,12 +148,13 @@ def repeated_in_target(plan: Plan) -> str:
 def find_differences(dialect: Dialect, tables: Temporaries, plan: Plan, *, changed: bool) -> str:
     """Fill the table of differences: the key of each staged row that is new or, if wanted, changed."""
     key = ", ".join(f"{S}.{column.staged}" for column in plan.key)
+    insert = f"INSERT INTO {tables.differences} ({staged_key(plan.key)}, is_new)"
     if plan.create:
-        return f"INSERT INTO {tables.differences} SELECT {key}, 1 FROM {tables.staging} {S}"
+        return f"{insert} SELECT {key}, 1 FROM {tables.staging} {S}"
     is_new = f"{_old(plan, plan.key[0])} IS NULL"
     wanted = [is_new, *(_differing(dialect, plan) if changed else ())]
     return (
-        f"INSERT INTO {tables.differences} SELECT {key}, CASE WHEN {is_new} THEN 1 ELSE 0 END "
+        f"{insert} SELECT {key}, CASE WHEN {is_new} THEN 1 ELSE 0 END "
         f"FROM {tables.staging} {S} LEFT JOIN {plan.target.quoted} ON {_same_key(plan)} "
         f"WHERE {' OR '.join(wanted)}"
     )

@@ -13,7 +13,7 @@ from airflow_provider_customer360.publish.dialects import dialect_of
 from airflow_provider_customer360.publish.failures import TransientPublishError, guarded
 from airflow_provider_customer360.publish.fingerprints import Fingerprint, check
 from airflow_provider_customer360.publish.loads import Load, Published
-from airflow_provider_customer360.publish.names import check_length, fold
+from airflow_provider_customer360.publish.names import check_name
 from airflow_provider_customer360.publish.publication import Publication
 from airflow_provider_customer360.publish.session import Session, open_session
 from airflow_provider_customer360.unify.errors import ConfigError
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 @contextmanager
 def opened(hook: DbApiHook, tables: Sequence[Table]) -> Iterator[Session]:
     """Connect; whatever happens then, nothing uncommitted and no connection stays."""
+    dialect = dialect_of(hook)
     for table in tables:
-        check_length(table, dialect_of(hook))
+        check_name(table, dialect.names, dialect.name)
     session = open_session(hook)
     try:
         yield session
@@ -69,45 +70,53 @@ def publish_all(
     # 2. Load; only this connection sees the staging tables.
     for publication in publications:
         publication.stage()
-    # 3. Wait for other publishers, look at the targets again, for they may have changed them, and compare.
-    _compare(session, publications, expect, subject)
-    if not dry_run and any(publication.apart() for publication in publications):
-        # 4. What cannot be part of the transaction is done before; no row changes by it.
-        before_commit()
-        guarded(session.release, subject)
-        with another() as other:
-            _prepare(other, publications, subject)
-        _compare(session, publications, expect, subject)
-        if any(publication.apart() for publication in publications):
-            raise TransientPublishError(
-                f"{subject}: somebody altered a table meanwhile; nothing was written."
-            )
-    if not dry_run:
-        # 5. Change what differs, unless the caller prevents it at the last moment.
-        renamed = [pair for publication in publications for pair in publication.merge()]
-        before_commit()
-        guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
+    with _undone_if_it_fails(session, publications):
+        # 3. Wait for other publishers, look again at the targets, which they may have changed, and compare.
+        _compare(session, publications, expect, subject, dry_run=dry_run)
         for publication in publications:
-            publication.tidy()
+            publication.audit()
+        if not dry_run and any(publication.apart() for publication in publications):
+            # 4. What cannot be part of the transaction is done before; no row changes by it.
+            before_commit()
+            guarded(session.release, subject)
+            with another() as other:
+                _alter(other, publications, subject)
+            _compare(session, publications, expect, subject, dry_run=dry_run)
+            if any(publication.apart() for publication in publications):
+                raise TransientPublishError(
+                    f"{subject}: somebody altered a table meanwhile; nothing was written. Run the task again."
+                )
+        if not dry_run:
+            # 5. Change what differs, unless the caller prevents it at the last moment.
+            renamed = [pair for publication in publications for pair in publication.merge()]
+            before_commit()
+            guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
+            for publication in publications:
+                publication.tidy()
     return {publication.load.table: publication.published() for publication in publications}
 
 
 def _compare(
-    session: Session, publications: Sequence[Publication], expect: Fingerprint | None, subject: str
+    session: Session,
+    publications: Sequence[Publication],
+    expect: Fingerprint | None,
+    subject: str,
+    *,
+    dry_run: bool,
 ) -> None:
-    """Begin the transaction; when this returns, all targets are locked, compared and audited."""
+    """Begin the transaction; when this returns, all targets are locked and compared."""
     guarded(lambda: session.begin([publication.target for publication in publications]), subject)
     for publication in publications:
         publication.lock()
     if expect:
         check(session, expect)
+    for publication in publications if not dry_run else ():
+        publication.prepare()
     for publication in publications:
         publication.compare()
-    for publication in publications:
-        publication.audit()
 
 
-def _prepare(session: Session, publications: Sequence[Publication], subject: str) -> None:
+def _alter(session: Session, publications: Sequence[Publication], subject: str) -> None:
     """Commit what comes before the transaction, as far as another run has not done it meanwhile."""
     guarded(lambda: session.begin([publication.target for publication in publications]), subject)
     for publication in publications:
@@ -115,8 +124,20 @@ def _prepare(session: Session, publications: Sequence[Publication], subject: str
         again.lock()
         for statement in again.apart():
             guarded(partial(session.execute, statement), subject)
-        publication.is_prepared = True
     guarded(session.commit, subject)
+
+
+@contextmanager
+def _undone_if_it_fails(session: Session, publications: Sequence[Publication]) -> Iterator[None]:
+    """Leave nothing behind of what was made for a transaction that was not committed."""
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # what cannot be undone now, the next run removes
+            session.rollback()
+            for publication in publications:
+                publication.undo()
+        raise
 
 
 def _renaming(dialect: Dialect, renamed: Sequence[tuple[str, str]]) -> str:
@@ -137,7 +158,7 @@ def _in_order(session: Session, loads: Sequence[Load]) -> list[Load]:
     ordered: dict[tuple[str, ...], Load] = {}
     for load in loads:
         parts = (load.target.schema or schema, load.target.name)
-        identity = tuple(fold(part, dialect.folds_case) for part in parts)
+        identity = tuple(map(dialect.names.fold, parts))
         if identity in ordered:
             raise ConfigError(
                 f"{ordered[identity].table} and {load.table} are the same table; publish to each table once."

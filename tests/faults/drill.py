@@ -1,4 +1,4 @@
-"""Publishing goes wrong, over and over, while somebody reads; each time the tables are held against the rules.
+"""Publishing goes wrong, over and over, while somebody reads; the tables are held against the rules.
 
 The rules: all tables are of the old version or all of the new one, for every reader at any time; the next run
 brings the new version, changes nothing where it is there already, and nothing else is left.

@@ -107,7 +107,8 @@ BLOCKS = {
 
 _PUBLISHERS = f"""
     SELECT pid FROM pg_stat_activity
-    WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> '{WATCHING}'"""
+    WHERE datname = current_database() AND backend_type = 'client backend'
+      AND application_name <> '{WATCHING}'"""
 _DEBRIS = f"""
     SELECT 'relation', c.oid::regclass::text FROM pg_class c
     WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND relnamespace::regnamespace::text

@@ -79,7 +79,7 @@ def test_ended_by_the_server(server: Server, tally: Tally) -> None:
 def test_nobody_knows_whether_it_was_committed(
     server: Server, tally: Tally, server_has_committed: bool
 ) -> None:
-    """The reply to the commit is lost: the error does not say that nothing was written, and a retry is right."""
+    """The reply to the commit is lost: the error does not say that nothing was written; a retry is right."""
     with drill(server, tally, customers=200) as series:
         commit = [step for step in series.steps(Change.FEW) if step.sql == "COMMIT"][server_has_committed]
         new = series.prepare(Change.FEW)

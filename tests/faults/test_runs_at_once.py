@@ -21,7 +21,9 @@ def two_versions(series: Drill, change: Change) -> tuple[Version, Version]:
     """Two versions that differ in every row, each of which a run may bring now."""
     one = series.prepare(change)
     stamps = dict.fromkeys(one.stamps, one.number + 1)
-    return one, replace(one, number=one.number + 1, stamps=stamps, logged=(one.logged - {one.number}) | {one.number + 1})
+    return one, replace(
+        one, number=one.number + 1, stamps=stamps, logged=(one.logged - {one.number}) | {one.number + 1}
+    )
 
 
 @pytest.mark.slow
@@ -48,7 +50,11 @@ def test_two_runs_at_once(server: Server, tally: Tally, change: Change) -> None:
                 series.check(outcome)
                 assert outcome.published or outcome.is_transient, outcome.error
             assert any(outcome.published for outcome in outcomes)
-            logged = [run.version.number for run, outcome in zip((first, second), outcomes, strict=True) if outcome.published]
+            logged = [
+                run.version.number
+                for run, outcome in zip((first, second), outcomes, strict=True)
+                if outcome.published
+            ]
             found = series.settle(f"two runs at once, {outcomes}", *possible)
             assert found is not None
             assert found.logged >= set(logged)

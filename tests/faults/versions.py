@@ -1,4 +1,4 @@
-"""What is published: versions of three tables. Of every mixture of two of them one can tell that it is one."""
+"""What is published: versions of three tables. Every mixture of two of them can be told to be one."""
 
 from __future__ import annotations
 

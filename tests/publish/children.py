@@ -14,8 +14,6 @@ from typing import Any
 
 # Once for all children: pandas is imported by the first pa.array(), the supervisor by the first look-up of a
 # connection.
-import airflow.sdk.execution_time.supervisor
-import pandas
 import pyarrow as pa
 import pyarrow.compute
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,64 @@ from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow_provider_customer360.publish import Load, Published, publish
 from tests.mariadb_server import CLIENTS
 
-NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3")
+NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """How a database says what tests say in SQL, and what it says itself.
+
+    Attributes:
+        default_schema: where tables are whose name states no schema; None: a query tells.
+        short_text: type of a text column that an index takes.
+        types: other types that have another name than in the standard.
+        indexed_text: a text column without a limit, in an index.
+        drop_index: statement that drops one.
+        not_unique: what its own error says of a value that is there already.
+        names_constraints: it tells which constraint refused a row without quoting the row.
+        closed: what a driver says of a connection that is closed.
+        longest_key: characters of a text that is a key.
+        refused_names: pattern of names that no table can have.
+        has_zones: it has a type for instants; where not, they are the clock in UTC.
+        debris: pattern of tables that a killed run may leave to the next one.
+    """
+
+    default_schema: str | None
+    short_text: str = "text"
+    types: dict[str, str] = field(default_factory=dict)
+    indexed_text: str = "{column}"
+    drop_index: str = "DROP INDEX {index}"
+    not_unique: str = "(?i)unique"
+    names_constraints: bool = False
+    closed: str = "(?i)closed"
+    longest_key: int = 100_000
+    refused_names: str = "(?!)"
+    has_zones: bool = True
+    debris: str = "(?!)"
+
+
+_POSTGRES = Words(default_schema="public", names_constraints=True)
+_MYSQL = Words(
+    default_schema=None,
+    short_text="varchar(100)",
+    types={"boolean": "tinyint(1)", "numeric": "decimal(50,5)", "timestamp": "datetime(6)"},
+    indexed_text="{column}(100)",
+    drop_index="DROP INDEX {index} ON {table}",
+    not_unique="Duplicate entry",
+    names_constraints=True,
+    closed="2006|not available",
+    longest_key=768,
+    refused_names=r"\s\Z",
+    has_zones=False,
+    debris="customer360_(new|old)_",
+)
+WORDS = {
+    "duckdb": Words(default_schema="main", types={"numeric": "numeric(38, 5)"}),
+    "sqlite": Words(default_schema="main"),
+    "psycopg2": _POSTGRES,
+    "psycopg3": _POSTGRES,
+    **dict.fromkeys(CLIENTS, _MYSQL),
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +92,10 @@ class Database:
 
     name: str
     environment: dict[str, str]
+
+    @property
+    def words(self) -> Words:
+        return WORDS[self.name]
 
     @property
     def is_postgres(self) -> bool:
@@ -65,8 +128,9 @@ class Database:
     def execute(self, *statements: str) -> None:
         """Run and commit statements."""
         with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+            self._use_standard_quotes(cursor)
             for statement in statements:
-                cursor.execute(self._spelled(statement))
+                cursor.execute(statement)
             connection.commit()
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
@@ -75,12 +139,50 @@ class Database:
             if self.name == "duckdb":  # its own rows need pytz for timestamps with a time zone
                 columns = pa.table(cursor.sql(statement)).columns
                 return list(zip(*(column.to_pylist() for column in columns), strict=True))
-            cursor.execute(self._spelled(statement))
+            self._use_standard_quotes(cursor)
+            cursor.execute(statement)
             return [tuple(row) for row in cursor.fetchall()]
 
-    def _spelled(self, statement: str) -> str:
-        """The statement as this database spells names."""
-        return statement.replace('"', "`") if self.is_mysql else statement
+    def _use_standard_quotes(self, cursor: Any) -> None:
+        if self.is_mysql:
+            cursor.execute("SET SESSION sql_mode = concat(@@sql_mode, ',ANSI_QUOTES')")
+
+    def type(self, name: str) -> str:
+        """What a type of the standard is called here."""
+        return self.words.types.get(name, name)
+
+    def create_unique_index(self, index: str, table: str, text_column: str) -> None:
+        """An index that refuses the same text twice."""
+        column = self.words.indexed_text.format(column=text_column)
+        self.execute(f"CREATE UNIQUE INDEX {index} ON {table} ({column})")
+
+    def drop_index(self, index: str, table: str) -> None:
+        self.execute(self.words.drop_index.format(index=index, table=table))
+
+    @property
+    def default_schema(self) -> str:
+        """Where tables are whose name states no schema."""
+        return self.words.default_schema or str(self.query("SELECT database()")[0][0])
+
+    def another_schema(self) -> str | None:
+        """The name of an empty schema that is not the default one; None where there is no other."""
+        if self.name == "sqlite":
+            return None
+        schema = f"{self.default_schema}_crm" if self.is_mysql else "crm"
+        self.execute(f"CREATE SCHEMA {schema}")
+        return schema
+
+    def refuses_name(self, name: str) -> bool:
+        """Whether no table can be called so."""
+        return bool(re.search(self.words.refused_names, name))
+
+    def instants(self, column: str) -> list[datetime]:
+        """The instants of a column, in the order of the first one."""
+        found = (
+            datetime.fromisoformat(str(row[0]))
+            for row in self.query(f"SELECT {column} FROM customers ORDER BY customer_id")
+        )
+        return [value if self.words.has_zones else value.replace(tzinfo=UTC) for value in found]
 
     def rows(self, columns: str = "*", table: str = "customers") -> list[tuple[Any, ...]]:
         """The rows of the table, by its first column."""
@@ -110,6 +212,10 @@ class Database:
             "('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
         )
         return {row[0] for row in self.query(queries.get(self.name, everywhere))}
+
+    def lasting_tables(self) -> set[str]:
+        """All tables but what the next run removes."""
+        return {name for name in self.tables() if not re.match(self.words.debris, name)}
 
 
 def connect(name: str, folder: Path, server_uri: str) -> Database:

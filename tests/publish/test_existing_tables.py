@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from airflow_provider_customer360.publish import Published, publish
 from airflow_provider_customer360.publish.columns import Kind
-from airflow_provider_customer360.publish.dialects import DUCKDB, POSTGRES, SQLITE
+from airflow_provider_customer360.publish.dialects import DUCKDB, MARIADB, MYSQL, POSTGRES, SQLITE
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
 from tests.publish.databases import Database, load, people, profiles
 
@@ -40,11 +41,7 @@ def test_a_column_that_is_gone_becomes_null(db: Database) -> None:
 
 def test_a_default_does_not_fill_a_column_that_is_gone(db: Database) -> None:
     """An inserted row is equal to its profile, and a profile has no value there."""
-    db.execute("CREATE TABLE customers (customer_id varchar(50), segment varchar(9) DEFAULT 'gold')")
-    if db.name != "sqlite":
-        db.execute("ALTER TABLE customers ALTER COLUMN customer_id TYPE varchar")
-    if db.is_postgres:
-        db.execute("ALTER TABLE customers ALTER COLUMN customer_id TYPE text")
+    db.execute("CREATE TABLE customers (customer_id text, segment varchar(9) DEFAULT 'gold')")
     db.publish(profiles([("a",)], **TEXT_KEY))
     assert db.rows() == [("a", None)]
 
@@ -87,8 +84,9 @@ def test_a_type_that_cannot_hold_the_values_is_refused(db: Database) -> None:
         raise AssertionError("profiles were read")
         yield
 
+    boolean = re.escape(db.type("boolean"))
     with pytest.raises(
-        PublishError, match=r"'orders' is (?i:boolean).*need (?i:bigint|integer).*ALTER TABLE"
+        PublishError, match=rf"'orders' is (?i:{boolean}).*need (?i:bigint|integer).*ALTER TABLE"
     ):
         publish(db.hook, [load(unread(), schema=changed.schema)])
     assert db.rows() == [("a", True)]
@@ -135,11 +133,9 @@ def test_a_wider_type_is_widened(db: Database, before: tuple[Any, Any], after: t
 )
 def test_a_wider_type_is_kept(db: Database, kind: pa.DataType, value: Any, native: str) -> None:
     """A column that somebody made wider stays so, and a rerun finds it unchanged."""
-    if db.name == "duckdb" and native == "numeric":
-        native = "numeric(38, 5)"
     if db.name == "sqlite" and native in {"numeric", "timestamp"} and kind != pa.int64():
         pytest.skip("SQLite's NUMERIC is not exact, and a date is not a timestamp where both are text")
-    db.execute(f"CREATE TABLE customers (customer_id text NOT NULL, value {native})")
+    db.execute(f"CREATE TABLE customers (customer_id text NOT NULL, value {db.type(native)})")
     rows = profiles([("a", value), ("b", None)], **TEXT_KEY, value=kind)
     assert db.publish(rows).rows_inserted == 2
     assert db.publish(rows).rows_unchanged == 2
@@ -175,7 +171,9 @@ def test_which_types_fit(pg: Database, native: str, kind: pa.DataType, fits: boo
             db.publish(rows)
 
 
-@pytest.mark.parametrize("dialect", [DUCKDB, POSTGRES, SQLITE], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize(
+    "dialect", [DUCKDB, MARIADB, MYSQL, POSTGRES, SQLITE], ids=lambda dialect: dialect.name
+)
 def test_every_kind_has_a_type(dialect: Any) -> None:
     """No kind of column was forgotten in a database's tables."""
     assert set(dialect.types) == set(dialect.holds) == set(Kind)
@@ -205,7 +203,7 @@ def test_a_missing_schema_is_named_as_the_cause(db: Database) -> None:
 
 def test_names_that_are_too_long_for_a_table(pg: Database) -> None:
     """Postgres would cut the name off without a word."""
-    with pytest.raises(ConfigError, match="of 64 bytes; Postgres allows 63"):
+    with pytest.raises(ConfigError, match="Postgres allows at most 63 bytes"):
         pg.publish(people(), "x" * 64)
 
 
@@ -242,7 +240,7 @@ def test_a_new_table_has_a_primary_key(db: Database) -> None:
     if db.name == "duckdb":
         db.execute("INSERT INTO customers VALUES ('a', NULL, 1)")
     else:
-        with pytest.raises(Exception, match=r"(?i)unique"):
+        with pytest.raises(Exception, match=db.words.not_unique):
             db.execute("INSERT INTO customers VALUES ('a', NULL, 1)")
 
 

@@ -91,7 +91,8 @@ def test_a_failure_of_one_table_leaves_all(db: Database, cause: str) -> None:
     if cause == "its source":
         last = failing(last)
     elif cause == "its constraint":  # the other tables are written by then
-        db.execute("DELETE FROM identities", "CREATE UNIQUE INDEX one_each ON identities (customer_id)")
+        db.execute("DELETE FROM identities")
+        db.create_unique_index("one_each", "identities", "customer_id")
     else:
         check = cancel
     before = db.everything()
@@ -157,8 +158,7 @@ def test_a_poller_never_finds_tables_of_different_runs(pg: Database) -> None:
 @pytest.mark.parametrize("spelling", ["same", "schema", "case"])
 def test_a_table_is_published_to_once(db: Database, spelling: str) -> None:
     """Two loads for one table are a mistake, however they spell it; nothing is read or written."""
-    schema = "public" if db.is_postgres else "main"
-    again = {"same": "customers", "schema": f"{schema}.customers", "case": "Customers"}[spelling]
+    again = {"same": "customers", "schema": f"{db.default_schema}.customers", "case": "Customers"}[spelling]
     loads = [load(people()), failing(load(people(), again))]
     if spelling == "case" and db.is_postgres:
         loads = [load(people()), load(people(), again)]
@@ -273,5 +273,5 @@ def test_what_another_run_published_in_between(db: Database, there: bool) -> Non
 
 def test_what_is_expected_of_a_name_that_is_too_long(pg: Database) -> None:
     """Postgres would count the rows of another table."""
-    with pytest.raises(ConfigError, match="Postgres allows 63"):
+    with pytest.raises(ConfigError, match="Postgres allows at most 63 bytes"):
         fingerprint(pg.hook, ["x" * 64])
