@@ -31,6 +31,9 @@ class DuckDBSession:
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         return list(self._connection.execute(statement, list(parameters)).fetchall())
 
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        return self.fetch(self.dialect.describe, (table.schema, table.name))
+
     def load(self, staging: str, batch: pa.RecordBatch) -> None:
         import pyarrow as pa
 
@@ -42,7 +45,7 @@ class DuckDBSession:
         # DuckDB does not wait for another writer, it fails; and it decides at the first statement what a
         # transaction sees, therefore the staging table was filled before.
         self._has_turn = self._turn.acquire()
-        self._connection.execute(self.dialect.begin)
+        self.execute(self.dialect.begin)
 
     def commit(self) -> None:
         self._connection.commit()

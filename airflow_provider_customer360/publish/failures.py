@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from airflow_provider_customer360.database.failures import code_of, is_transient
+from airflow_provider_customer360.database.failures import code_of, is_transient, said_by_postgres
 from airflow_provider_customer360.unify.errors import Customer360Error, PublishError, TransientError
 
 Result = TypeVar("Result")
@@ -67,8 +67,5 @@ def _retold(error: Exception, subject: str) -> PublishError:
 
 def _constraint(error: Exception) -> str:
     # The name of a constraint or column is no customer's value, and without it nobody finds the rule.
-    details = getattr(error, "diag", None)
-    names = [getattr(details, f"{kind}_name", None) for kind in ("constraint", "column")]
-    return "".join(
-        f", {kind} {name!r}" for kind, name in zip(("constraint", "column"), names, strict=True) if name
-    )
+    names = {kind: said_by_postgres(error, f"{kind}_name") for kind in ("constraint", "column")}
+    return "".join(f", {kind} {name!r}" for kind, name in names.items() if name)

@@ -38,6 +38,9 @@ class PostgresSession:
             # The connection's "cursor" extra may ask for rows that are dicts.
             return [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in cursor.fetchall()]
 
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        return self.fetch(self.dialect.describe, (table.schema, table.name))
+
     def load(self, staging: str, batch: pa.RecordBatch) -> None:
         statement = f"COPY {quoted(staging)} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
         text = to_csv(batch)

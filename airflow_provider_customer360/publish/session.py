@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import Table
+from airflow_provider_customer360.publish.adbc_session import adbc_session, opened_alone
 from airflow_provider_customer360.publish.columns import ExistingColumn
-from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, Dialect, dialect_of
+from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, Dialect, check_supported
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
 from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.plan import Relation
@@ -32,6 +34,9 @@ class Session(Protocol):
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         """Run a query."""
 
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        """A table or view as it is; the rows are those of `Dialect.describe`."""
+
     def load(self, staging: str, batch: pa.RecordBatch) -> None:
         """Append a batch to the staging table."""
 
@@ -48,8 +53,11 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-_SESSIONS: dict[str, type[PostgresSession] | type[SqliteSession] | type[DuckDBSession]] = {
-    session.dialect.name: session for session in (PostgresSession, SqliteSession, DuckDBSession)
+_SESSIONS: dict[str, Callable[[Any], Session]] = {
+    "adbc": adbc_session,
+    "duckdb": DuckDBSession,
+    "postgres": PostgresSession,
+    "sqlite": SqliteSession,
 }
 
 
@@ -60,10 +68,15 @@ def open_session(hook: DbApiHook) -> Session:
         ConfigError: no such kind of database.
         PublishError: the database refuses.
     """
-    dialect = dialect_of(hook)
+    conn_type = check_supported(hook)
+    opened = partial(_opened, hook, _SESSIONS[conn_type])
+    return guarded(lambda: opened_alone(opened), "Connecting") if conn_type == "adbc" else opened()
+
+
+def _opened(hook: DbApiHook, session_of: Callable[[Any], Session]) -> Session:
     connection = _connected(hook)
     try:
-        return guarded(lambda: _SESSIONS[dialect.name](connection), "Connecting")
+        return guarded(lambda: session_of(connection), "Connecting")
     except BaseException:
         connection.close()
         raise
@@ -75,8 +88,7 @@ def relation_of(session: Session, table: Table) -> Relation | None:
     Raises:
         PublishError: the database refuses to tell.
     """
-    parameters = (table.schema, table.name)
-    rows = guarded(lambda: session.fetch(session.dialect.describe, parameters), f"Publishing to {table}")
+    rows = guarded(lambda: session.describe(table), f"Publishing to {table}")
     return Relation(rows[0][0], tuple(ExistingColumn(*row[1:]) for row in rows)) if rows else None
 
 

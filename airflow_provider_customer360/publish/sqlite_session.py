@@ -21,23 +21,26 @@ class SqliteSession:
     dialect = SQLITE
 
     def __init__(self, connection: Any) -> None:
-        import sqlite3
-
-        if sqlite3.sqlite_version_info < (3, 37):
-            raise PublishError(
-                f"SQLite {sqlite3.sqlite_version} is too old to publish to; allowed: 3.37 or later."
-            )
         self._connection = connection
         connection.isolation_level = None  # transactions begin where we say, not where the driver thinks
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
+        self._set_up()
+
+    def _set_up(self) -> None:
+        version = str(self.fetch("SELECT sqlite_version()")[0][0])
+        if tuple(map(int, version.split("."))) < (3, 37):
+            raise PublishError(f"SQLite {version} is too old to publish to; allowed: 3.37 or later.")
+        self.execute(f"PRAGMA busy_timeout = {int(BUSY_SECONDS * 1000)}")
         # A full cache is written before the commit and shuts readers out from then on: 256 MiB, not 2.
-        connection.execute("PRAGMA cache_size = -262144")
+        self.execute("PRAGMA cache_size = -262144")
 
     def execute(self, statement: str) -> int:
         return int(self._connection.execute(statement).rowcount)
 
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         return list(map(tuple, self._connection.execute(statement, tuple(parameters))))
+
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        return self.fetch(self.dialect.describe, (table.schema, table.name))
 
     def load(self, staging: str, batch: pa.RecordBatch) -> None:
         marks = ", ".join("?" * batch.num_columns)
@@ -47,7 +50,7 @@ class SqliteSession:
         self._connection.execute("COMMIT")
 
     def begin(self, targets: Sequence[Table]) -> None:
-        self._connection.execute(self.dialect.begin)
+        self.execute(self.dialect.begin)
 
     def commit(self) -> None:
         self._connection.commit()

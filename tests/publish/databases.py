@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_duckdb as duckdb_driver
 import pyarrow as pa
+from airflow.providers.apache.arrow.hooks.adbc import AdbcHook
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
 from airflow.providers.postgres.hooks import postgres as postgres_hooks
@@ -18,7 +20,7 @@ from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 
 from airflow_provider_customer360.publish import Load, Published, publish
 
-NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3")
+NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", "adbc-duckdb", "adbc-sqlite", "adbc-postgres")
 
 
 @dataclass(frozen=True)
@@ -26,25 +28,30 @@ class Database:
     """One database as one test has it: empty at first.
 
     Attributes:
-        name: one of `NAMES`.
+        name: one of `NAMES`, without what comes before a hyphen.
         environment: what a child process needs to reach the same one, through `from_environment`.
+        is_adbc: publishing goes through ADBC; looking does not.
     """
 
     name: str
     environment: dict[str, str]
+    is_adbc: bool = False
 
     @property
     def is_postgres(self) -> bool:
-        return self.name.startswith("psycopg")
+        return self.name not in ("duckdb", "sqlite")
 
     @property
     def hook(self) -> DbApiHook:
         """A new hook, as each task has its own."""
+        return AdbcHook("target") if self.is_adbc else self._own_hook("target")
+
+    def _own_hook(self, conn_id: str) -> DbApiHook:
         if self.is_postgres:
-            return postgres_hooks.PostgresHook("target")
+            return postgres_hooks.PostgresHook(conn_id)
         if self.name == "duckdb":
-            return DuckDBHook(duckdb_conn_id="target")
-        return SqliteHook("target")  # type: ignore[no-untyped-call]
+            return DuckDBHook(duckdb_conn_id=conn_id)
+        return SqliteHook(conn_id)  # type: ignore[no-untyped-call]
 
     def publish(
         self, rows: pa.Table, table: str = "customers", key: str = "customer_id", **arguments: Any
@@ -54,14 +61,14 @@ class Database:
 
     def execute(self, *statements: str) -> None:
         """Run and commit statements."""
-        with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+        with closing(self._own_hook("look").get_conn()) as connection, closing(connection.cursor()) as cursor:
             for statement in statements:
                 cursor.execute(statement)
             connection.commit()
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query, on a connection of its own."""
-        with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+        with closing(self._own_hook("look").get_conn()) as connection, closing(connection.cursor()) as cursor:
             if self.name == "duckdb":  # its own rows need pytz for timestamps with a time zone
                 columns = pa.table(cursor.sql(statement)).columns
                 return list(zip(*(column.to_pylist() for column in columns), strict=True))
@@ -90,19 +97,30 @@ class Database:
 
 
 def connect(name: str, folder: Path, postgres_uri: str) -> Database:
-    """A database of that name; its Airflow connection is called ``target``."""
-    described = {
-        "duckdb": json.dumps({"conn_type": "duckdb", "host": str(folder / "target.duckdb")}),
-        "sqlite": json.dumps({"conn_type": "sqlite", "host": str(folder / "target.sqlite")}),
+    """A database of that name; hooks publish through the connection ``target``."""
+    *through, name = name.split("-")
+    file = str(folder / f"target.{name}")
+    own = json.dumps({"conn_type": name, "host": file}) if name in ("duckdb", "sqlite") else postgres_uri
+    address = file if name in ("duckdb", "sqlite") else postgres_uri.replace("postgres:", "postgresql:")
+    extra = {"driver": f"adbc_driver_{name}".replace("postgres", "postgresql"), "db_kwargs": {"uri": address}}
+    adbc = json.dumps({"conn_type": "adbc", "extra": extra})
+    environment = {
+        "AIRFLOW_CONN_TARGET": adbc if through else own,
+        "AIRFLOW_CONN_LOOK": own,
+        "TEST_DATABASE": "-".join([*through, name]),
+        "ADBC_DRIVER_PATH": str(folder),
     }
-    return Database(name, {"AIRFLOW_CONN_TARGET": described.get(name, postgres_uri), "TEST_DATABASE": name})
+    # The driver manager finds DuckDB, whose Python module is its driver, by a manifest.
+    manifest = f'[Driver]\nshared = "{duckdb_driver.driver_path()}"\nentrypoint = "duckdb_adbc_init"\n'
+    (folder / "adbc_driver_duckdb.toml").write_text(f"manifest_version = 1\n{manifest}")
+    return Database(name, environment, bool(through))
 
 
 def from_environment() -> Database:
     """In a child process: the database of the parent's test."""
-    name = os.environ["TEST_DATABASE"]
+    *through, name = os.environ["TEST_DATABASE"].split("-")
     postgres_hooks.USE_PSYCOPG3 = name == "psycopg3"
-    return Database(name, {})
+    return Database(name, {}, bool(through))
 
 
 def profiles(rows: Sequence[Sequence[Any]], **columns: Any) -> pa.Table:
