@@ -15,6 +15,7 @@ from airflow_provider_customer360.publish.batches import to_sqlite_arrow, withou
 from airflow_provider_customer360.publish.described import described
 from airflow_provider_customer360.publish.dialects import BUSY_SECONDS, GENERIC
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
+from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.postgres_session import PostgresSession
 from airflow_provider_customer360.publish.sqlite_session import SqliteSession
 from airflow_provider_customer360.unify.errors import PublishError
@@ -194,13 +195,12 @@ def adbc_session(connection: Any) -> Session:
 
 
 def opened_alone(open_session: Callable[[], Session]) -> Session:
-    """Open a session while the process has no DuckDB open; what it is shows only then.
+    """Open a session while the process has no DuckDB open; which database it is shows only then.
 
     Raises:
-        TimeoutError: another session has one open.
+        TransientPublishError: another session has one open.
     """
-    if not AdbcDuckDBSession.file.acquire(timeout=BUSY_SECONDS):
-        raise TimeoutError
+    guarded(_wait_for_duckdb, "Connecting")
     session = None
     try:
         session = open_session()
@@ -208,3 +208,8 @@ def opened_alone(open_session: Callable[[], Session]) -> Session:
         if not isinstance(session, AdbcDuckDBSession):
             AdbcDuckDBSession.file.release()
     return session
+
+
+def _wait_for_duckdb() -> None:
+    if not AdbcDuckDBSession.file.acquire(timeout=BUSY_SECONDS):
+        raise TimeoutError

@@ -22,11 +22,6 @@ def described(connection: Any, table: Table) -> list[tuple[Any, ...]]:
         return []
     kind = "view" if "view" in found["table_type"].lower() else "table"
     told = {column["column_name"]: column for column in found["table_columns"] or []}
-    unique = {
-        f"constraint{number}": constraint["constraint_column_names"]
-        for number, constraint in enumerate(found["table_constraints"] or [])
-        if constraint["constraint_type"] in ("PRIMARY KEY", "UNIQUE")
-    }
     return [
         (
             kind,
@@ -35,7 +30,7 @@ def described(connection: Any, table: Table) -> list[tuple[Any, ...]]:
             told.get(field.name, {}).get("xdbc_is_nullable") == "NO",
             told.get(field.name, {}).get("xdbc_column_def") is not None,
             bool(told.get(field.name, {}).get("xdbc_is_generatedcolumn")),
-            " ".join(name for name, columns in unique.items() if field.name in columns) or None,
+            None,  # some databases list unique keys and do not enforce them
         )
         for field in _schema(connection, table)
     ]
@@ -44,7 +39,7 @@ def described(connection: Any, table: Table) -> list[tuple[Any, ...]]:
 def _found(connection: Any, table: Table) -> dict[str, Any] | None:
     schema = connection.adbc_current_db_schema if table.schema is None else table.schema
     catalogs = connection.adbc_get_objects(
-        depth="all",
+        depth="columns",
         catalog_filter=connection.adbc_current_catalog,
         db_schema_filter=_pattern(schema),
         table_name_filter=_pattern(table.name),

@@ -70,7 +70,7 @@ def open_session(hook: DbApiHook) -> Session:
     """
     conn_type = check_supported(hook)
     opened = partial(_opened, hook, _SESSIONS[conn_type])
-    return guarded(lambda: opened_alone(opened), "Connecting") if conn_type == "adbc" else opened()
+    return opened_alone(opened) if conn_type == "adbc" else opened()
 
 
 def _opened(hook: DbApiHook, session_of: Callable[[Any], Session]) -> Session:

@@ -42,9 +42,19 @@ class Database:
         return self.name not in ("duckdb", "sqlite")
 
     @property
+    def has_one_connection(self) -> bool:
+        """Whether a process cannot have two at once: DuckDB's ADBC driver opens the file for each anew."""
+        return self.is_adbc and self.name == "duckdb"
+
+    @property
     def hook(self) -> DbApiHook:
         """A new hook, as each task has its own."""
         return AdbcHook("target") if self.is_adbc else self._own_hook("target")
+
+    @property
+    def look(self) -> DbApiHook:
+        """A hook of the database's own kind."""
+        return self._own_hook("look")
 
     def _own_hook(self, conn_id: str) -> DbApiHook:
         if self.is_postgres:
@@ -61,14 +71,14 @@ class Database:
 
     def execute(self, *statements: str) -> None:
         """Run and commit statements."""
-        with closing(self._own_hook("look").get_conn()) as connection, closing(connection.cursor()) as cursor:
+        with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
             for statement in statements:
                 cursor.execute(statement)
             connection.commit()
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query, on a connection of its own."""
-        with closing(self._own_hook("look").get_conn()) as connection, closing(connection.cursor()) as cursor:
+        with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
             if self.name == "duckdb":  # its own rows need pytz for timestamps with a time zone
                 columns = pa.table(cursor.sql(statement)).columns
                 return list(zip(*(column.to_pylist() for column in columns), strict=True))
@@ -98,29 +108,34 @@ class Database:
 
 def connect(name: str, folder: Path, postgres_uri: str) -> Database:
     """A database of that name; hooks publish through the connection ``target``."""
-    *through, name = name.split("-")
-    file = str(folder / f"target.{name}")
-    own = json.dumps({"conn_type": name, "host": file}) if name in ("duckdb", "sqlite") else postgres_uri
-    address = file if name in ("duckdb", "sqlite") else postgres_uri.replace("postgres:", "postgresql:")
-    extra = {"driver": f"adbc_driver_{name}".replace("postgres", "postgresql"), "db_kwargs": {"uri": address}}
-    adbc = json.dumps({"conn_type": "adbc", "extra": extra})
+    *through, kind = name.split("-")
+    address = str(folder / f"target.{kind}") if kind in ("duckdb", "sqlite") else postgres_uri
+    # The driver manager finds DuckDB, whose Python module is its driver, by a manifest.
+    manifest = ("manifest_version = 1", "[Driver]", f'shared = "{duckdb_driver.driver_path()}"')
+    (folder / "adbc_driver_duckdb.toml").write_text("\n".join([*manifest, 'entrypoint = "duckdb_adbc_init"']))
     environment = {
-        "AIRFLOW_CONN_TARGET": adbc if through else own,
-        "AIRFLOW_CONN_LOOK": own,
-        "TEST_DATABASE": "-".join([*through, name]),
+        "AIRFLOW_CONN_TARGET": described(kind, address, is_adbc=bool(through)),
+        "AIRFLOW_CONN_LOOK": described(kind, address),
+        "TEST_DATABASE": name,
         "ADBC_DRIVER_PATH": str(folder),
     }
-    # The driver manager finds DuckDB, whose Python module is its driver, by a manifest.
-    manifest = f'[Driver]\nshared = "{duckdb_driver.driver_path()}"\nentrypoint = "duckdb_adbc_init"\n'
-    (folder / "adbc_driver_duckdb.toml").write_text(f"manifest_version = 1\n{manifest}")
-    return Database(name, environment, bool(through))
+    return Database(kind, environment, bool(through))
+
+
+def described(kind: str, address: str, *, is_adbc: bool = False) -> str:
+    """An Airflow connection to a file or the URI of a server."""
+    if is_adbc:
+        driver = f"adbc_driver_{kind}" if kind in ("duckdb", "sqlite") else "adbc_driver_postgresql"
+        uri = address.replace("postgres:", "postgresql:")
+        return json.dumps({"conn_type": "adbc", "extra": {"driver": driver, "db_kwargs": {"uri": uri}}})
+    return json.dumps({"conn_type": kind, "host": address}) if kind in ("duckdb", "sqlite") else address
 
 
 def from_environment() -> Database:
     """In a child process: the database of the parent's test."""
-    *through, name = os.environ["TEST_DATABASE"].split("-")
-    postgres_hooks.USE_PSYCOPG3 = name == "psycopg3"
-    return Database(name, {}, bool(through))
+    *through, kind = os.environ["TEST_DATABASE"].split("-")
+    postgres_hooks.USE_PSYCOPG3 = kind == "psycopg3"
+    return Database(kind, {}, bool(through))
 
 
 def profiles(rows: Sequence[Sequence[Any]], **columns: Any) -> pa.Table:
