@@ -247,25 +247,57 @@ MARIADB = replace(
     table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
 )
 
-DIALECTS: Mapping[str, Dialect] = {
-    "duckdb": DUCKDB,
-    "mysql": MYSQL,
-    "postgres": POSTGRES,
-    "sqlite": SQLITE,
+#: What databases that nobody looked at have in common; their tables are described by their drivers.
+GENERIC = Dialect(
+    name="the database",
+    types={
+        Kind.TEXT: "VARCHAR",
+        Kind.INTEGER: "BIGINT",
+        Kind.DECIMAL: "DECIMAL({p},{s})",
+        Kind.FLOAT: "DOUBLE PRECISION",
+        Kind.BOOLEAN: "BOOLEAN",
+        Kind.DATE: "DATE",
+        Kind.TIMESTAMP: "TIMESTAMP",
+        Kind.TIMESTAMPTZ: "TIMESTAMP WITH TIME ZONE",
+    },
+    holds=_holds(
+        TEXT="varchar",
+        INTEGER="bigint, double precision",
+        DECIMAL="",
+        FLOAT="double precision",
+        BOOLEAN="boolean",
+        DATE="date",
+        TIMESTAMP="timestamp",
+        TIMESTAMPTZ="timestamp with time zone",
+    ),
+    decimals=frozenset({"decimal"}),
+    describe="",
+    default_schema="",
+    begin="",
+    widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
+)
+
+#: Connection types, with the names of the databases in messages.
+_SUPPORTED = {
+    "adbc": "any ADBC driver",
+    "duckdb": "DuckDB",
+    "mysql": "MySQL and MariaDB",
+    "postgres": "Postgres",
+    "sqlite": "SQLite",
 }
 
 
-def dialect_of(hook: DbApiHook) -> Dialect:
-    """The dialect of a hook's database.
+def check_supported(hook: DbApiHook) -> str:
+    """The connection type of a hook.
 
     Raises:
         ConfigError: the package cannot publish there.
     """
     conn_type = str(getattr(hook, "conn_type", None))
-    if conn_type not in DIALECTS:
-        supported = ", ".join(f"{dialect.name} ({name!r})" for name, dialect in DIALECTS.items())
+    if conn_type not in _SUPPORTED:
+        supported = ", ".join(f"{name} ({conn_type!r})" for conn_type, name in _SUPPORTED.items())
         raise ConfigError(
             f"Cannot publish through {type(hook).__name__} (connection type {conn_type!r}); supported: "
             f"{supported}. Set target_conn_id to a connection of one of these types."
         )
-    return DIALECTS[conn_type]
+    return conn_type

@@ -44,6 +44,9 @@ class MySQLSession:
             cursor.execute(statement, tuple(parameters))
             return [tuple(row) for row in cursor.fetchall()]
 
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        return self.fetch(self.dialect.describe, (table.schema, table.name))
+
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         with closing(self._connection.cursor()) as cursor:
             for batch in batches:

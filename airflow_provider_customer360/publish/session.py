@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import dialects
+from airflow_provider_customer360.publish.adbc_session import adbc_session, opened_alone
 from airflow_provider_customer360.publish.columns import ExistingColumn
 from airflow_provider_customer360.publish.dialect import Dialect
-from airflow_provider_customer360.publish.dialects import dialect_of
+from airflow_provider_customer360.publish.dialects import check_supported
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
 from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.mysql_session import MySQLSession
@@ -35,6 +37,9 @@ class Session(Protocol):
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         """Run a query."""
 
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        """A table or view as it is; the rows are those of `Dialect.describe`."""
+
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         """Append batches, none of them empty or large, to a temporary table, whose name is quoted."""
 
@@ -56,6 +61,7 @@ class Session(Protocol):
 
 
 _SESSIONS: dict[str, Callable[[Any], Session]] = {
+    "adbc": adbc_session,
     "duckdb": DuckDBSession,
     "mysql": MySQLSession,
     "postgres": PostgresSession,
@@ -70,10 +76,15 @@ def open_session(hook: DbApiHook) -> Session:
         ConfigError: no such kind of database.
         PublishError: the database refuses.
     """
-    dialect_of(hook)
+    conn_type = check_supported(hook)
+    opened = partial(_opened, hook, _SESSIONS[conn_type])
+    return opened_alone(opened) if conn_type == "adbc" else opened()
+
+
+def _opened(hook: DbApiHook, session_of: Callable[[Any], Session]) -> Session:
     connection = _connected(hook)
     try:
-        return guarded(lambda: _set_up(_SESSIONS[hook.conn_type](connection)), "Connecting")
+        return guarded(lambda: _set_up(session_of(connection)), "Connecting")
     except BaseException:
         connection.close()
         raise
@@ -91,8 +102,7 @@ def relation_of(session: Session, table: Table) -> Relation | None:
     Raises:
         PublishError: the database refuses to tell.
     """
-    parameters = (table.schema, table.name)
-    rows = guarded(lambda: session.fetch(session.dialect.describe, parameters), f"Publishing to {table}")
+    rows = guarded(lambda: session.describe(table), f"Publishing to {table}")
     return Relation(rows[0][0], tuple(ExistingColumn(*row[1:]) for row in rows)) if rows else None
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.dialect import Dialect
-from airflow_provider_customer360.publish.dialects import dialect_of
 from airflow_provider_customer360.publish.failures import TransientPublishError, guarded
 from airflow_provider_customer360.publish.fingerprints import Fingerprint, check
 from airflow_provider_customer360.publish.loads import Load, Published
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
 @contextmanager
 def opened(hook: DbApiHook, tables: Sequence[Table]) -> Iterator[Session]:
     """Connect; whatever happens then, nothing uncommitted and no connection stays."""
-    for table in tables:
-        check_length(table, dialect_of(hook))
     session = open_session(hook)
     try:
+        for table in tables:
+            check_length(table, session.dialect)
         yield session
     except BaseException:
         with suppress(Exception):  # the connection may be what failed
@@ -133,7 +132,8 @@ def _in_order(session: Session, loads: Sequence[Load]) -> list[Load]:
         ConfigError: two loads are for the same table.
     """
     dialect = session.dialect
-    schema = guarded(lambda: session.fetch(dialect.default_schema), "Publishing")[0][0] or ""
+    query = dialect.default_schema
+    schema = guarded(lambda: session.fetch(query), "Publishing")[0][0] or "" if query else ""
     ordered: dict[tuple[str, ...], Load] = {}
     for load in loads:
         parts = (load.target.schema or schema, load.target.name)
