@@ -160,6 +160,9 @@ class AdbcSession(_Adbc):
     def describe(self, table: Table) -> list[tuple[Any, ...]]:
         return described(self._connection, table)
 
+    def load(self, staging: str, batch: pa.RecordBatch) -> None:
+        super().load(staging, without_nul(batch))
+
     def begin(self, targets: Sequence[Table]) -> None:
         """Nothing that all databases share orders publishers."""
 
