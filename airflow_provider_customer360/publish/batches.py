@@ -52,7 +52,7 @@ def to_csv(batch: pa.RecordBatch) -> memoryview:
 
 
 def without_nul(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch without the NUL characters that Postgres refuses."""
+    """The batch without NUL characters, which Postgres is not alone to refuse."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

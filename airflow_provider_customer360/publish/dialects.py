@@ -275,6 +275,7 @@ GENERIC = Dialect(
     default_schema="",
     begin="",
     widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
+    max_name_bytes=63,
 )
 
 #: Connection types, with the names of the databases in messages.
