@@ -85,7 +85,7 @@ def to_sqlite_arrow(column: pa.Array) -> list[pa.Array]:
     import pyarrow as pa
 
     if not pa.types.is_decimal(column.type):
-        return [_sqlite_column(column)]
+        return [as_text(column)]
     values = _sqlite_values(column)
     return [
         pa.array((value if type(value) is python else None for value in values), arrow, size=len(values))
@@ -96,14 +96,14 @@ def to_sqlite_arrow(column: pa.Array) -> list[pa.Array]:
 def _sqlite_values(column: pa.Array) -> list[Any]:
     import pyarrow as pa
 
-    values: list[Any] = _sqlite_column(column).to_pylist()
+    values: list[Any] = as_text(column).to_pylist()
     if pa.types.is_decimal(column.type):
         return [None if value is None else exact_number(value) for value in values]
     return values
 
 
-def _sqlite_column(column: pa.Array) -> pa.Array:
-    """The column with dates and times as text."""
+def as_text(column: pa.Array) -> pa.Array:
+    """The column, with dates and times as text: of one form, so that text sorts as time does."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -43,6 +43,7 @@ class Dialect:
         casts: kind of column to the type in a CAST, where that is not the column's.
         holds: kind of column to the names of existing types that hold each of its values exactly (and
             bigint in a double, which is what a sum beyond 2^53 is stored as wherever people chose it).
+        max_digits: of a decimal; those of more digits are of the type `more_digits`, a text.
         sized: the number in ``varchar(10)`` and ``numeric(10, 2)`` is a limit, not a remark.
         long_text_refused: a column of limited texts may be used, since a longer one is an error.
         decimals: existing types that hold integers and decimals if their digits suffice.
@@ -52,11 +53,15 @@ class Dialect:
             that it is part of.
         default_schema: the query for the schema of a table whose name states none.
         temporary: statement that makes a table which goes with the connection; ``{index}`` is its key.
-        drop_temporary: statement that removes such a table which an earlier run has left, where one can.
+        drop_temporary: statement that removes such a table where it does not go with the connection; of
+            one that a run which was killed has left, the next one makes use.
+        index_each: statement that indexes a column of the key of a table that was just made, where one
+            index of all of them could become too long.
         after_load: statement that prepares a loaded temporary table for joins by its key.
         primary_key: what a new table has for its key, of one column and of several; empty for nothing.
         index_bytes: longest key of an index: the texts of longer ones are indexed by their beginnings.
         table_options: what follows the columns of a new table.
+        turns_by_rows: publishers take turns as `turns` has it, for the database has nothing better.
         begin: statement after which no other publisher touches the target, parameters as of `describe`.
         lock: statement after which nobody else writes to the existing target; readers go on.
         creates: a new table appears with the commit ("inside" the transaction); it is filled under a
@@ -79,6 +84,8 @@ class Dialect:
     key_text: tuple[str, str] | None = None
     casts: Mapping[Kind, str] = field(default_factory=dict)
     holds: Mapping[Kind, frozenset[str]]
+    max_digits: int = 38
+    more_digits: str = ""
     sized: bool = True
     long_text_refused: bool = False
     decimals: frozenset[str]
@@ -87,11 +94,13 @@ class Dialect:
     default_schema: str = "SELECT current_schema()"
     temporary: str = "CREATE TEMPORARY TABLE {name} ({columns})"
     drop_temporary: str = ""
+    index_each: str = ""
     after_load: str = ""
     primary_key: tuple[str, str] = ("PRIMARY KEY ({index})", "PRIMARY KEY ({index})")
     index_bytes: int | None = None
     table_options: str = ""
-    begin: str
+    turns_by_rows: bool = False
+    begin: str = ""
     lock: str = ""
     creates: Literal["inside", "hidden", "before"] = "inside"
     appear: str = ""
@@ -109,12 +118,15 @@ class Dialect:
         """The type of a new column; ``key_columns`` is the size of the key that it is part of."""
         if key_columns and self.key_text and column.kind is Kind.TEXT:
             return self.key_text[key_columns > 1]
+        if column.kind is Kind.DECIMAL and column.precision > self.max_digits:
+            return self.more_digits
         return self.types[column.kind].format(p=column.precision, s=column.scale)
 
     def cast(self, column: ColumnType) -> str:
         """The type in a CAST."""
-        template = self.casts.get(column.kind, self.types[column.kind])
-        return template.format(p=column.precision, s=column.scale)
+        if column.kind not in self.casts:
+            return self.native(column)
+        return self.casts[column.kind].format(p=column.precision, s=column.scale)
 
     def fits(self, column: ColumnType, existing: ExistingColumn) -> bool:
         """Whether the existing column holds every value of the column exactly."""

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.publish.columns import Kind
-from airflow_provider_customer360.publish.dialect import UPDATE_JOIN, Dialect
-from airflow_provider_customer360.unify.errors import ConfigError
-
-if TYPE_CHECKING:
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
+from airflow_provider_customer360.publish.dialect import ASSIGN_EACH, UPDATE_EACH, UPDATE_JOIN, Dialect
 
 #: How long to wait for another publisher, or anybody else who has locked the table or its database's file.
 LOCK_SECONDS = 300.0
@@ -247,7 +242,8 @@ MARIADB = replace(
     table_options="ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
 )
 
-#: What databases that nobody looked at have in common; their tables are described by their drivers.
+#: What databases that nobody looked at have in common; `sqlalchemy_session` and `adbc_session` add to it what
+#: can be found out.
 GENERIC = Dialect(
     name="the database",
     types={
@@ -270,35 +266,21 @@ GENERIC = Dialect(
         TIMESTAMP="timestamp",
         TIMESTAMPTZ="timestamp with time zone",
     ),
-    decimals=frozenset({"decimal"}),
+    decimals=frozenset({"decimal", "numeric"}),
     describe="",
     default_schema="",
-    begin="",
+    primary_key=("PRIMARY KEY ({index})", ""),
+    index_each="CREATE INDEX {name} ON {table} ({column})",
+    turns_by_rows=True,
+    # Where a CREATE or ALTER commits what was done before it, or its table is there for nobody before the
+    # commit, neither may be part of a transaction.
+    creates="before",
+    alters_apart=True,
+    add="ALTER TABLE {target} ADD {column} {type}",
     widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
+    update=UPDATE_EACH,
+    assign=ASSIGN_EACH,
+    differs="({new} <> {old} OR ({new} IS NULL AND {old} IS NOT NULL) "
+    "OR ({new} IS NOT NULL AND {old} IS NULL))",
     max_name_bytes=63,
 )
-
-#: Connection types, with the names of the databases in messages.
-_SUPPORTED = {
-    "adbc": "any ADBC driver",
-    "duckdb": "DuckDB",
-    "mysql": "MySQL and MariaDB",
-    "postgres": "Postgres",
-    "sqlite": "SQLite",
-}
-
-
-def check_supported(hook: DbApiHook) -> str:
-    """The connection type of a hook.
-
-    Raises:
-        ConfigError: the package cannot publish there.
-    """
-    conn_type = str(getattr(hook, "conn_type", None))
-    if conn_type not in _SUPPORTED:
-        supported = ", ".join(f"{name} ({conn_type!r})" for conn_type, name in _SUPPORTED.items())
-        raise ConfigError(
-            f"Cannot publish through {type(hook).__name__} (connection type {conn_type!r}); supported: "
-            f"{supported}. Set target_conn_id to a connection of one of these types."
-        )
-    return conn_type

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import statements
 from airflow_provider_customer360.publish.audited import Audited
 from airflow_provider_customer360.publish.batches import clean, cut
@@ -49,6 +50,7 @@ class Publication:
         self.target = load.target
         #: What comes before the transaction has been done.
         self.is_prepared = False
+        self._is_created = False
 
     def plan(self) -> None:
         """Find out what has to happen to the target as it is.
@@ -82,6 +84,18 @@ class Publication:
             self._stage_times(self.load.snapshot)
         for name, removal in zip(self._tables.removals, self.load.removals, strict=True):
             self._stage_values(name, removal.batches, removal.schema)
+
+    def discard(self) -> None:
+        """Remove temporary tables that do not go by themselves, whether this run has made them or another."""
+        for name in self._tables.all:
+            if relation_of(self._session, Table(None, name.strip('"'))):
+                self._run(self._dialect.drop_temporary.format(name=name))
+        self._guarded(self._session.commit)
+
+    def prepared(self) -> None:
+        """Take note that what comes before the transaction has been done."""
+        self.is_prepared = True
+        self._is_created = self._plan.create
 
     def lock(self) -> None:
         """Keep other writers from the target, and plan for what they have left."""
@@ -117,7 +131,7 @@ class Publication:
         if self._is_hidden and self.is_prepared:
             return []
         if self._is_hidden or (self._plan.create and self._dialect.creates == "before"):
-            return [statements.create_target(self._dialect, self._plan, self._home)]
+            return statements.create_target(self._dialect, self._plan, self._home)
         is_apart = self._dialect.alters_apart and not self._plan.dropped and not self._plan.create
         return statements.alter(self._dialect, self._plan) if is_apart else []
 
@@ -127,9 +141,8 @@ class Publication:
         if self._is_hidden:
             self._run(statements.insert_new(self._tables, plan, self._home, everything=True))
             return statements.swap(self.target)[1 if plan.create else 0 :]
-        if plan.create:
-            self._run(statements.create_target(self._dialect, plan, self._home))
-        for statement in [] if plan.create else statements.alter(self._dialect, plan):
+        create = statements.create_target(self._dialect, plan, self._home) if plan.create else []
+        for statement in create or statements.alter(self._dialect, plan):
             self._run(statement)
         if found.gone and (condition := self._gone()):
             self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
@@ -150,7 +163,8 @@ class Publication:
         """What merging does to the target."""
         found = self._differences
         unchanged = self._rows - found.new - found.changed
-        return Published(self._rows, found.new, found.changed, found.gone, unchanged, self._plan.create)
+        created = self._plan.create or self._is_created
+        return Published(self._rows, found.new, found.changed, found.gone, unchanged, created)
 
     @property
     def _is_hidden(self) -> bool:
@@ -179,13 +193,12 @@ class Publication:
         return " OR ".join(conditions)
 
     @property
-    def _index(self) -> str:
+    def _index(self) -> list[str]:
         return statements.indexed(self._dialect, self._key, staged=True)
 
-    def _create(self, name: str, columns: Sequence[tuple[str, str]], key: str) -> None:
-        if drop := self._dialect.drop_temporary:
-            self._run(drop.format(name=name))
-        self._run(statements.create_temporary(self._dialect, name, columns, key))
+    def _create(self, name: str, columns: Sequence[tuple[str, str]], key: Sequence[str]) -> None:
+        for statement in statements.create_temporary(self._dialect, name, columns, key):
+            self._run(statement)
 
     def _fill(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
         """Load batches into a temporary table; return the number of rows."""
@@ -204,7 +217,7 @@ class Publication:
         """Put values that statements compare with into a temporary table: they never become text."""
         types = [type_of(field) for field in schema]
         columns = [(f"c{i}", self._dialect.native(kind, len(types))) for i, kind in enumerate(types)]
-        self._create(name, columns, ", ".join(name for name, _ in columns))
+        self._create(name, columns, [name for name, _ in columns])
         self._fill(name, batches, schema)
 
     def _stage_times(self, snapshot: Snapshot) -> None:

@@ -13,17 +13,19 @@ from airflow_provider_customer360.publish import dialects
 from airflow_provider_customer360.publish.adbc_session import adbc_session, opened_alone
 from airflow_provider_customer360.publish.columns import ExistingColumn
 from airflow_provider_customer360.publish.dialect import Dialect
-from airflow_provider_customer360.publish.dialects import check_supported
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
 from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.mysql_session import MySQLSession
 from airflow_provider_customer360.publish.plan import Relation
 from airflow_provider_customer360.publish.postgres_session import PostgresSession
+from airflow_provider_customer360.publish.sqlalchemy_session import SqlalchemySession
 from airflow_provider_customer360.publish.sqlite_session import SqliteSession
+from airflow_provider_customer360.unify.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.providers.common.sql.hooks.sql import DbApiHook
+    from sqlalchemy import Engine
 
 
 class Session(Protocol):
@@ -76,13 +78,35 @@ def open_session(hook: DbApiHook) -> Session:
         ConfigError: no such kind of database.
         PublishError: the database refuses.
     """
-    conn_type = check_supported(hook)
-    opened = partial(_opened, hook, _SESSIONS[conn_type])
+    conn_type = getattr(hook, "conn_type", None)
+    if conn_type not in _SESSIONS:
+        engine = _engine(hook)
+        return _opened(lambda: guarded(engine.connect, "Connecting"), SqlalchemySession)
+    opened = partial(_opened, partial(_connected, hook), _SESSIONS[conn_type])
     return opened_alone(opened) if conn_type == "adbc" else opened()
 
 
-def _opened(hook: DbApiHook, session_of: Callable[[Any], Session]) -> Session:
-    connection = _connected(hook)
+def _engine(hook: DbApiHook) -> Engine:
+    """The engine of a hook that the package has no session for.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    import sqlalchemy as sa
+
+    try:
+        return hook.get_sqlalchemy_engine({"poolclass": sa.pool.NullPool})
+    except (AttributeError, ImportError, NotImplementedError, sa.exc.ArgumentError) as error:
+        raise ConfigError(
+            f"Cannot publish through {type(hook).__name__} (connection type {hook.conn_type!r}): it gives no "
+            f"SQLAlchemy engine ({type(error).__name__}). Set target_conn_id to a connection of DuckDB, "
+            "Postgres, MySQL, MariaDB, SQLite or ADBC, or of another database whose hook gives one, and "
+            "install its SQLAlchemy dialect."
+        ) from None
+
+
+def _opened(connect: Callable[[], Any], session_of: Callable[[Any], Session]) -> Session:
+    connection = connect()
     try:
         return guarded(lambda: _set_up(session_of(connection)), "Connecting")
     except BaseException:

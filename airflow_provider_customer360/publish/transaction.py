@@ -65,7 +65,38 @@ def publish_all(
     # 1. Refuse what is impossible before anything is loaded.
     for publication in publications:
         publication.plan()
-    # 2. Load; only this connection sees the staging tables.
+    with _discarding(session, publications):
+        _publish(session, publications, subject, another, expect, before_commit, dry_run)
+    return {publication.load.table: publication.published() for publication in publications}
+
+
+@contextmanager
+def _discarding(session: Session, publications: Sequence[Publication]) -> Iterator[None]:
+    """Where temporary tables do not go by themselves, remove this run's and those of one that was killed."""
+    if not session.dialect.drop_temporary:
+        yield
+        return
+    for publication in publications:
+        publication.discard()
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # the next run does it
+            session.rollback()
+            for publication in publications:
+                publication.discard()
+
+
+def _publish(
+    session: Session,
+    publications: Sequence[Publication],
+    subject: str,
+    another: Callable[[], AbstractContextManager[Session]],
+    expect: Fingerprint | None,
+    before_commit: Callable[[], None],
+    dry_run: bool,
+) -> None:
+    # 2. Load; nobody else looks at the staging tables.
     for publication in publications:
         publication.stage()
     # 3. Wait for other publishers, look at the targets again, for they may have changed them, and compare.
@@ -88,7 +119,6 @@ def publish_all(
         guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
         for publication in publications:
             publication.tidy()
-    return {publication.load.table: publication.published() for publication in publications}
 
 
 def _compare(
@@ -113,8 +143,8 @@ def _prepare(session: Session, publications: Sequence[Publication], subject: str
         again = Publication(session, publication.load)
         again.lock()
         for statement in again.apart():
-            guarded(partial(session.execute, statement), subject)
-        publication.is_prepared = True
+            guarded(partial(session.execute, statement), f"{subject} ({statement})")
+        publication.prepared()
     guarded(session.commit, subject)
 
 
