@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table, parse_table
@@ -11,6 +12,7 @@ from airflow_provider_customer360.publish.fingerprints import Fingerprint, finge
 from airflow_provider_customer360.publish.loads import Load, Published, Removal, Snapshot
 from airflow_provider_customer360.publish.session import relation_of
 from airflow_provider_customer360.publish.transaction import opened, publish_all
+from airflow_provider_customer360.publish.turns import turn
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
@@ -45,7 +47,7 @@ def publish(
     Postgres lock readers out, a new column or a wider type, is done before, in a transaction of its own.
 
     Args:
-        hook: of a DuckDB, SQLite or Postgres connection.
+        hook: of a SQL connection.
         loads: one a table; their batches are read in the order of the tables' names.
         expect: what tables were before the work whose result this is. It is compared when no other
             publisher can change the tables of the loads any more.
@@ -59,14 +61,15 @@ def publish(
         PublishError: a table cannot hold its rows; all are as they were.
     """
     targets = [load.target for load in loads]
-    with opened(hook, targets) as session:
+    another = partial(opened, hook, targets)
+    with another() as session, turn(session, targets, another) as check_turn:
+
+        def last_check() -> None:
+            before_commit()
+            check_turn()
+
         return publish_all(
-            session,
-            loads,
-            another=lambda: opened(hook, targets),
-            expect=expect,
-            before_commit=before_commit,
-            dry_run=dry_run,
+            session, loads, another=another, expect=expect, before_commit=last_check, dry_run=dry_run
         )
 
 

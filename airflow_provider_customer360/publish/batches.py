@@ -38,20 +38,29 @@ def clean(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def to_csv(batch: pa.RecordBatch) -> memoryview:
     """CSV for Postgres: null is nothing, empty text is ``""``; NUL characters, which it refuses, are gone."""
     import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import csv
 
     def storable(column: pa.Array) -> pa.Array:
-        if pa.types.is_string(column.type):
-            return pc.replace_substring(column, "\0", "")
         # Arrow's own CSV looks up the zone of every value: twenty times slower.
         return _utc_text(column) if pa.types.is_timestamp(column.type) and column.type.tz else column
 
-    columns = [storable(column) for column in batch.columns]
+    columns = [storable(column) for column in without_nul(batch).columns]
     sink = pa.BufferOutputStream()
     options = csv.WriteOptions(include_header=False, quoting_style="needed")
     csv.write_csv(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), sink, options)
     return memoryview(sink.getvalue())
+
+
+def without_nul(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch without NUL characters, which Postgres is not alone to refuse."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = [
+        pc.replace_substring(column, "\0", "") if pa.types.is_string(column.type) else column
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def to_rows(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
@@ -92,20 +101,38 @@ def _mysql_literals(column: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise("'", text, "'", "")
 
 
+def to_sqlite_arrow(column: pa.Array) -> list[pa.Array]:
+    """Arrow for SQLite: the column, or three for a decimal, of which one has the value."""
+    import pyarrow as pa
+
+    if not pa.types.is_decimal(column.type):
+        return [as_text(column)]
+    values = _sqlite_values(column)
+    return [
+        pa.array((value if type(value) is python else None for value in values), arrow, size=len(values))
+        for python, arrow in ((int, pa.int64()), (float, pa.float64()), (str, pa.string()))
+    ]
+
+
 def _sqlite_values(column: pa.Array) -> list[Any]:
+    import pyarrow as pa
+
+    values: list[Any] = as_text(column).to_pylist()
+    if pa.types.is_decimal(column.type):
+        return [None if value is None else exact_number(value) for value in values]
+    return values
+
+
+def as_text(column: pa.Array) -> pa.Array:
+    """The column, with dates and times as text: of one form, so that text sorts as time does."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_timestamp(column.type):
         # Arrow writes the text, because Python's datetime ends with the year 9999. All have six digits
         # after the second, so that text sorts as time does.
-        column = _utc_text(column) if column.type.tz else pc.cast(column, pa.string())
-    if pa.types.is_date32(column.type):
-        column = pc.cast(column, pa.string())
-    values: list[Any] = column.to_pylist()
-    if pa.types.is_decimal(column.type):
-        return [None if value is None else exact_number(value) for value in values]
-    return values
+        return _utc_text(column) if column.type.tz else pc.cast(column, pa.string())
+    return pc.cast(column, pa.string()) if pa.types.is_date32(column.type) else column
 
 
 def _utc_text(column: pa.Array) -> pa.Array:

@@ -45,6 +45,7 @@ class Dialect:
         casts: kind of column to the type in a CAST, where that is not the column's.
         holds: kind of column to the names of existing types that hold each of its values exactly (and
             bigint in a double, which is what a sum beyond 2^53 is stored as wherever people chose it).
+        max_digits: of a decimal; those of more digits are of the type `more_digits`, a text.
         sized: the number in ``varchar(10)`` and ``numeric(10, 2)`` is a limit, not a remark.
         long_text_refused: a column of limited texts may be used, since a longer one is an error.
         decimals: existing types that hold integers and decimals if their digits suffice.
@@ -54,11 +55,16 @@ class Dialect:
             that it is part of.
         default_schema: the query for the schema of a table whose name states none.
         temporary: statement that makes a table which goes with the connection; ``{index}`` is its key.
-        drop_temporary: statement that removes such a table which an earlier run has left, where one can.
+        drop_temporary: statement that removes such a table where it does not go with the connection; of
+            one that a run which was killed has left, the next one makes use.
+        index_each: statement that indexes a column of the key of a table that was just made, where one
+            index of all of them could become too long.
         after_load: statement that prepares a loaded temporary table for joins by its key.
         after_compare: statement that prepares the table of differences for what follows.
         primary_key: what a new table has for its key; empty for nothing.
+        composite_key: the same for a key of several columns, where that is something else.
         table_options: what follows the columns of a new table.
+        turns_by_rows: publishers take turns as `turns` has it, for the database has nothing better.
         begin: statement after which no other publisher touches the target, parameters as of `describe`.
         lock: statement after which nobody else writes to the existing target; readers go on.
         creates: a new table appears with the commit ("inside" the transaction); it is filled under a
@@ -84,6 +90,8 @@ class Dialect:
     key_characters: int = 0
     casts: Mapping[Kind, str] = field(default_factory=dict)
     holds: Mapping[Kind, frozenset[str]]
+    max_digits: int = 38
+    more_digits: str = ""
     sized: bool = True
     long_text_refused: bool = False
     decimals: frozenset[str]
@@ -92,11 +100,14 @@ class Dialect:
     default_schema: str = "SELECT current_schema()"
     temporary: str = "CREATE TEMPORARY TABLE {name} ({columns})"
     drop_temporary: str = ""
+    index_each: str = ""
     after_load: str = ""
     after_compare: str = ""
     primary_key: str = "PRIMARY KEY ({index})"
+    composite_key: str | None = None
     table_options: str = ""
-    begin: str
+    turns_by_rows: bool = False
+    begin: str = ""
     lock: str = ""
     creates: Literal["inside", "hidden", "before"] = "inside"
     attached: str = ""
@@ -115,12 +126,15 @@ class Dialect:
         """The type of a new column; ``key_columns`` is the size of the key that it is part of."""
         if key_columns and self.key_text and column.kind is Kind.TEXT:
             return self.key_text.format(n=self.key_characters // key_columns)
+        if column.kind is Kind.DECIMAL and column.precision > self.max_digits:
+            return self.more_digits
         return self.types[column.kind].format(p=column.precision, s=column.scale)
 
     def cast(self, column: ColumnType) -> str:
         """The type in a CAST."""
-        template = self.casts.get(column.kind, self.types[column.kind])
-        return template.format(p=column.precision, s=column.scale)
+        if column.kind not in self.casts:
+            return self.native(column)
+        return self.casts[column.kind].format(p=column.precision, s=column.scale)
 
     def fits(self, column: ColumnType, existing: ExistingColumn) -> bool:
         """Whether the existing column holds every value of the column exactly."""

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.publish.columns import Kind
-from airflow_provider_customer360.publish.dialect import UPDATE_JOIN, Dialect
+from airflow_provider_customer360.publish.dialect import ASSIGN_EACH, UPDATE_EACH, UPDATE_JOIN, Dialect
 from airflow_provider_customer360.publish.names import NameRules
-from airflow_provider_customer360.unify.errors import ConfigError
-
-if TYPE_CHECKING:
-    from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 #: How long to wait for another publisher, or anybody else who has locked the table or its database's file.
 LOCK_SECONDS = 300.0
@@ -279,25 +274,45 @@ MARIADB = replace(
     table_options=_INNODB + "utf8mb4_nopad_bin",
 )
 
-DIALECTS: Mapping[str, Dialect] = {
-    "duckdb": DUCKDB,
-    "mysql": MYSQL,
-    "postgres": POSTGRES,
-    "sqlite": SQLITE,
-}
-
-
-def dialect_of(hook: DbApiHook) -> Dialect:
-    """The dialect of a hook's database.
-
-    Raises:
-        ConfigError: the package cannot publish there.
-    """
-    conn_type = str(getattr(hook, "conn_type", None))
-    if conn_type not in DIALECTS:
-        supported = ", ".join(f"{dialect.name} ({name!r})" for name, dialect in DIALECTS.items())
-        raise ConfigError(
-            f"Cannot publish through {type(hook).__name__} (connection type {conn_type!r}); supported: "
-            f"{supported}. Set target_conn_id to a connection of one of these types."
-        )
-    return DIALECTS[conn_type]
+#: What databases that nobody looked at have in common; `sqlalchemy_session` and `adbc_session` add to it what
+#: can be found out.
+GENERIC = Dialect(
+    name="the database",
+    types={
+        Kind.TEXT: "VARCHAR",
+        Kind.INTEGER: "BIGINT",
+        Kind.DECIMAL: "DECIMAL({p},{s})",
+        Kind.FLOAT: "DOUBLE PRECISION",
+        Kind.BOOLEAN: "BOOLEAN",
+        Kind.DATE: "DATE",
+        Kind.TIMESTAMP: "TIMESTAMP",
+        Kind.TIMESTAMPTZ: "TIMESTAMP WITH TIME ZONE",
+    },
+    holds=_holds(
+        TEXT="varchar",
+        INTEGER="bigint, double precision",
+        DECIMAL="",
+        FLOAT="double precision",
+        BOOLEAN="boolean",
+        DATE="date",
+        TIMESTAMP="timestamp",
+        TIMESTAMPTZ="timestamp with time zone",
+    ),
+    decimals=frozenset({"decimal", "numeric"}),
+    describe="",
+    default_schema="",
+    composite_key="",
+    index_each="CREATE INDEX {name} ON {table} ({column})",
+    turns_by_rows=True,
+    # Where a CREATE or ALTER commits what was done before it, or its table is there for nobody before the
+    # commit, neither may be part of a transaction.
+    creates="before",
+    alters_apart=True,
+    add="ALTER TABLE {target} ADD {column} {type}",
+    widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
+    update=UPDATE_EACH,
+    assign=ASSIGN_EACH,
+    differs="({new} <> {old} OR ({new} IS NULL AND {old} IS NOT NULL) "
+    "OR ({new} IS NOT NULL AND {old} IS NULL))",
+    names=NameRules(bytes=63),
+)

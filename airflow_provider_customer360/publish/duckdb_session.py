@@ -31,6 +31,9 @@ class DuckDBSession:
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         return list(self._connection.execute(statement, list(parameters)).fetchall())
 
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        return self.fetch(self.dialect.describe, (table.schema, table.name))
+
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         import pyarrow as pa
 
@@ -45,10 +48,10 @@ class DuckDBSession:
         self._has_turn = self._turn.acquire(timeout=dialects.LOCK_SECONDS)
         if not self._has_turn:
             raise TimeoutError
-        self._connection.execute(self.dialect.begin)
+        self.execute(self.dialect.begin)
 
     def release(self) -> None:
-        self._connection.rollback()
+        self.rollback()
         self._has_turn = False
         self._turn.release()
 

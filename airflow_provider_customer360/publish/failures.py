@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from airflow_provider_customer360.database.failures import code_of, is_transient, number_of
+from airflow_provider_customer360.database.failures import (
+    code_of,
+    is_transient,
+    number_of,
+    said_by_postgres,
+)
 from airflow_provider_customer360.unify.errors import Customer360Error, PublishError, TransientError
 
 Result = TypeVar("Result")
@@ -91,8 +96,5 @@ def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
 
 def _constraint(error: Exception) -> str:
     # The name of a constraint or column is no customer's value, and without it nobody finds the rule.
-    details = getattr(error, "diag", None)
-    names = [getattr(details, f"{kind}_name", None) for kind in ("constraint", "column")]
-    return "".join(
-        f", {kind} {name!r}" for kind, name in zip(("constraint", "column"), names, strict=True) if name
-    )
+    names = {kind: said_by_postgres(error, f"{kind}_name") for kind in ("constraint", "column")}
+    return "".join(f", {kind} {name!r}" for kind, name in names.items() if name)

@@ -53,6 +53,9 @@ class MySQLSession:
             cursor.execute(statement, tuple(parameters)) if parameters else cursor.execute(statement)
             return [tuple(row) for row in cursor.fetchall()]
 
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        return self.fetch(self.dialect.describe, (table.schema, table.name))
+
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         for batch in batches:
             columns = ", ".join(f"c{position}" for position in range(batch.num_columns))

@@ -158,6 +158,8 @@ def make_plan(
     plan = Plan(target, columns, create=False, key_is_unique=is_unique)
     names = tuple(column.name for column in gone)
     if on_schema_change == "replace":
+        if (names or unfit) and dialect.creates == "before":
+            _refuse_dropping(dialect, target, [*names, *(old.name for _, old in unfit)])
         return replace(plan, dropped=(*names, *(old.name for _, old in unfit)))
     if on_schema_change == "fail":
         _refuse_changes(plan, names)
@@ -194,6 +196,13 @@ def _refuse_conflicts(target: Table, unfit: Sequence[tuple[Column, ExistingColum
             "their types with ALTER TABLE, drop or rename them (they are then added anew), or give "
             "target_table another name. The table is as it was."
         )
+
+
+def _refuse_dropping(dialect: Dialect, target: Table, names: Sequence[str]) -> None:
+    raise PublishError(
+        f"Table {target} would lose the columns {_listed(names)}, and {dialect.name} could not undo that if "
+        "the rest failed. The table is as it was. Drop them by hand, or let on_schema_change be 'add'."
+    )
 
 
 def _refuse_changes(plan: Plan, gone: Sequence[str]) -> None:

@@ -73,6 +73,9 @@ class PostgresSession:
             # The connection's "cursor" extra may ask for rows that are dicts.
             return [tuple(row.values()) if isinstance(row, dict) else tuple(row) for row in cursor.fetchall()]
 
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        return self.fetch(self.dialect.describe, (table.schema, table.name))
+
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         statement = f"COPY {table} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
         with closing(_written_ahead(batches)) as chunks, self._connection.cursor() as cursor:

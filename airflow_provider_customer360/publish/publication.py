@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import statements
 from airflow_provider_customer360.publish.audited import StagedProfiles
 from airflow_provider_customer360.publish.batches import clean, cut
@@ -50,6 +51,7 @@ class Publication:
         self._differences = Differences(0, 0, 0)
         self.load = load
         self.target = load.target
+        self._is_created = False
 
     def plan(self) -> None:
         """Find out what has to happen to the target as it is.
@@ -88,6 +90,17 @@ class Publication:
             if self._stage_values(name, removal.batches, removal.schema):
                 self._removals[name] = removal.columns
 
+    def discard(self) -> None:
+        """Remove temporary tables that do not go by themselves, whether this run has made them or another."""
+        for name in self._tables.all:
+            if relation_of(self._session, Table(None, name.strip('"'))):
+                self._run(self._dialect.drop_temporary.format(name=name))
+        self._guarded(self._session.commit)
+
+    def altered(self) -> None:
+        """Take note that what comes before the transaction has been done."""
+        self._is_created = self._plan.create
+
     def lock(self) -> None:
         """Keep other writers from the target, and plan for what they have left."""
         self._drop_hidden()  # of a run that was killed
@@ -120,7 +133,7 @@ class Publication:
     def apart(self) -> list[str]:
         """Statements that are committed by themselves, before the transaction; empty once they were."""
         if self._plan.create and self._dialect.creates == "before":
-            return [statements.create_target(self._dialect, self._plan, self._home)]
+            return statements.create_target(self._dialect, self._plan, self._home)
         is_apart = self._dialect.alters_apart and not self._plan.dropped and not self._plan.create
         return statements.alter(self._dialect, self._plan) if is_apart else []
 
@@ -140,9 +153,8 @@ class Publication:
         if self._is_hidden:
             self._run(statements.insert_new(self._tables, plan, self._home, everything=True))
             return statements.swap(self.target, is_new=plan.create)
-        if plan.create:
-            self._run(statements.create_target(self._dialect, plan, self._home))
-        for statement in [] if plan.create else statements.alter(self._dialect, plan):
+        create = statements.create_target(self._dialect, plan, self._home) if plan.create else []
+        for statement in create or statements.alter(self._dialect, plan):
             self._run(statement)
         if found.gone and (condition := self._gone()):
             self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
@@ -163,7 +175,8 @@ class Publication:
         """What merging does to the target."""
         found = self._differences
         unchanged = self._rows - found.new - found.changed
-        return Published(self._rows, found.new, found.changed, found.gone, unchanged, self._plan.create)
+        created = self._plan.create or self._is_created
+        return Published(self._rows, found.new, found.changed, found.gone, unchanged, created)
 
     @property
     def _is_hidden(self) -> bool:
@@ -213,10 +226,9 @@ class Publication:
         condition = self._gone()
         return self._count(condition) if condition else 0
 
-    def _create(self, name: str, columns: Sequence[tuple[str, str]], key: str) -> None:
-        if drop := self._dialect.drop_temporary:
-            self._run(drop.format(name=name))
-        self._run(statements.create_temporary(self._dialect, name, columns, key))
+    def _create(self, name: str, columns: Sequence[tuple[str, str]], key: Sequence[str]) -> None:
+        for statement in statements.create_temporary(self._dialect, name, columns, key):
+            self._run(statement)
 
     def _fill(self, name: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> int:
         """Load batches into a temporary table; return the number of rows."""
@@ -235,7 +247,7 @@ class Publication:
         """Put values that statements compare with into a temporary table: they never become text."""
         types = [type_of(field) for field in schema]
         columns = [(f"c{i}", self._dialect.native(kind, len(types))) for i, kind in enumerate(types)]
-        self._create(name, columns, ", ".join(name for name, _ in columns))
+        self._create(name, columns, [name for name, _ in columns])
         return self._fill(name, batches, schema)
 
     def _stage_times(self, snapshot: Snapshot) -> None:

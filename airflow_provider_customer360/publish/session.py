@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import dialects
+from airflow_provider_customer360.publish.adbc_session import adbc_session, opened_alone
 from airflow_provider_customer360.publish.columns import ExistingColumn
 from airflow_provider_customer360.publish.dialect import Dialect
-from airflow_provider_customer360.publish.dialects import dialect_of
 from airflow_provider_customer360.publish.duckdb_session import DuckDBSession
 from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.mysql_session import MySQLSession
 from airflow_provider_customer360.publish.plan import Relation
 from airflow_provider_customer360.publish.postgres_session import PostgresSession
+from airflow_provider_customer360.publish.sqlalchemy_session import SqlalchemySession
 from airflow_provider_customer360.publish.sqlite_session import SqliteSession
+from airflow_provider_customer360.unify.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.providers.common.sql.hooks.sql import DbApiHook
+    from sqlalchemy import Engine
 
 
 class Session(Protocol):
@@ -34,6 +38,9 @@ class Session(Protocol):
 
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         """Run a query."""
+
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        """A table or view as it is; the rows are those of `Dialect.describe`."""
 
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         """Append batches, none of them empty or large, to a temporary table, whose name is quoted."""
@@ -56,6 +63,7 @@ class Session(Protocol):
 
 
 _SESSIONS: dict[str, Callable[[Any], Session]] = {
+    "adbc": adbc_session,
     "duckdb": DuckDBSession,
     "mysql": MySQLSession,
     "postgres": PostgresSession,
@@ -70,10 +78,37 @@ def open_session(hook: DbApiHook) -> Session:
         ConfigError: no such kind of database.
         PublishError: the database refuses.
     """
-    dialect_of(hook)
-    connection = _connected(hook)
+    conn_type = getattr(hook, "conn_type", None)
+    if conn_type not in _SESSIONS:
+        engine = _engine(hook)
+        return _opened(lambda: guarded(engine.connect, "Connecting"), SqlalchemySession)
+    opened = partial(_opened, partial(_connected, hook), _SESSIONS[conn_type])
+    return opened_alone(opened) if conn_type == "adbc" else opened()
+
+
+def _engine(hook: DbApiHook) -> Engine:
+    """The engine of a hook that the package has no session for.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    import sqlalchemy as sa
+
     try:
-        return guarded(lambda: _set_up(_SESSIONS[hook.conn_type](connection)), "Connecting")
+        return hook.get_sqlalchemy_engine({"poolclass": sa.pool.NullPool})
+    except (AttributeError, ImportError, NotImplementedError, sa.exc.ArgumentError) as error:
+        raise ConfigError(
+            f"Cannot publish through {type(hook).__name__} (connection type {hook.conn_type!r}): it gives no "
+            f"SQLAlchemy engine ({type(error).__name__}). Set target_conn_id to a connection of DuckDB, "
+            "Postgres, MySQL, MariaDB, SQLite or ADBC, or of another database whose hook gives one, and "
+            "install its SQLAlchemy dialect."
+        ) from None
+
+
+def _opened(connect: Callable[[], Any], session_of: Callable[[Any], Session]) -> Session:
+    connection = connect()
+    try:
+        return guarded(lambda: _set_up(session_of(connection)), "Connecting")
     except BaseException:
         connection.close()
         raise
@@ -91,8 +126,7 @@ def relation_of(session: Session, table: Table) -> Relation | None:
     Raises:
         PublishError: the database refuses to tell.
     """
-    parameters = (table.schema, table.name)
-    rows = guarded(lambda: session.fetch(session.dialect.describe, parameters), f"Publishing to {table}")
+    rows = guarded(lambda: session.describe(table), f"Publishing to {table}")
     return Relation(rows[0][0], tuple(ExistingColumn(*row[1:]) for row in rows)) if rows else None
 
 

@@ -20,20 +20,23 @@ class SqliteSession:
     dialect = SQLITE
 
     def __init__(self, connection: Any) -> None:
-        import sqlite3
-
-        if sqlite3.sqlite_version_info < (3, 37):
-            raise PublishError(
-                f"SQLite {sqlite3.sqlite_version} is too old to publish to; allowed: 3.37 or later."
-            )
         self._connection = connection
         connection.isolation_level = None  # transactions begin where we say, not where the driver thinks
+        self._check_version()
+
+    def _check_version(self) -> None:
+        version = str(self.fetch("SELECT sqlite_version()")[0][0])
+        if tuple(map(int, version.split("."))) < (3, 37):
+            raise PublishError(f"SQLite {version} is too old to publish to; allowed: 3.37 or later.")
 
     def execute(self, statement: str) -> int:
         return int(self._connection.execute(statement).rowcount)
 
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         return list(map(tuple, self._connection.execute(statement, tuple(parameters))))
+
+    def describe(self, table: Table) -> list[tuple[Any, ...]]:
+        return self.fetch(self.dialect.describe, (table.schema, table.name))
 
     def load(self, table: str, batches: Iterator[pa.RecordBatch]) -> None:
         for batch in batches:
@@ -44,10 +47,10 @@ class SqliteSession:
             self._connection.execute("COMMIT")
 
     def begin(self, targets: Sequence[Table]) -> None:
-        self._connection.execute(self.dialect.begin)
+        self.execute(self.dialect.begin)
 
     def release(self) -> None:
-        self._connection.rollback()
+        self.rollback()
 
     def commit(self, rename: str = "") -> None:
         self._connection.commit()

@@ -27,10 +27,15 @@ class Temporaries:
     snapshot: str
     removals: tuple[str, ...]
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All these names."""
+        return (self.staging, self.differences, self.snapshot, *self.removals)
+
     @classmethod
     def of(cls, target: Table, removals: int) -> Temporaries:
         """Names that follow from the target's, so that a later run finds what an earlier one left."""
-        names = ["staging", "differences", "snapshot", *(f"removal{i}" for i in range(removals))]
+        names = ["staging", "changes", "snapshot", *(f"removal{i}" for i in range(removals))]
         made = [quoted(temporary_name(what, target)) for what in names]
         return cls(made[0], made[1], made[2], tuple(made[3:]))
 
@@ -40,17 +45,28 @@ def temporary_name(what: str, target: Table) -> str:
     return f"{PREFIX}{what}_{hashlib.sha256(target.quoted.encode()).hexdigest()[:8]}"
 
 
-def create_temporary(dialect: Dialect, name: str, columns: Sequence[tuple[str, str]], key: str) -> str:
+def create_temporary(
+    dialect: Dialect, name: str, columns: Sequence[tuple[str, str]], key: Sequence[str]
+) -> list[str]:
     """A table for a while: whatever kills the process, it goes with the connection or in the next run."""
     definitions = ", ".join(f"{column} {native}" for column, native in columns)
-    return dialect.temporary.format(
-        name=name, columns=definitions, index=key, options=dialect.table_options
-    ).strip()
+    create = dialect.temporary.format(
+        name=name, columns=definitions, index=", ".join(key), options=dialect.table_options
+    )
+    return [create.strip(), *_index_each(dialect, name, name.strip('"'), key)]
 
 
-def after_load(dialect: Dialect, name: str, key: str) -> str:
+def _index_each(dialect: Dialect, table: str, prefix: str, columns: Sequence[str]) -> list[str]:
+    names = [quoted(f"{prefix}_{number}") for number in range(len(columns) if dialect.index_each else 0)]
+    return [
+        dialect.index_each.format(name=name, table=table, column=column)
+        for name, column in zip(names, columns, strict=False)
+    ]
+
+
+def after_load(dialect: Dialect, name: str, key: Sequence[str]) -> str:
     """Prepare a loaded temporary table for joins; empty where nothing is needed."""
-    return dialect.after_load.format(name=name, key_name=quoted(name.strip('"') + "_key"), index=key)
+    return dialect.after_load.format(name=name, key_name=quoted(name.strip('"') + "_i"), index=", ".join(key))
 
 
 def staged_columns(columns: Sequence[Column]) -> list[tuple[str, str]]:
@@ -59,9 +75,9 @@ def staged_columns(columns: Sequence[Column]) -> list[tuple[str, str]]:
     return [(one.staged, one.native + (" NOT NULL" if one.is_key else "")) for one in by_position]
 
 
-def staged_key(key: Sequence[Column]) -> str:
+def staged_key(key: Sequence[Column]) -> list[str]:
     """The key's columns in the staging table and that of differences."""
-    return ", ".join(column.staged for column in key)
+    return [column.staged for column in key]
 
 
 def repeated_key(staging: str, key: Sequence[Column]) -> str:
@@ -93,7 +109,7 @@ def swap(target: Table, *, is_new: bool) -> list[tuple[str, str]]:
 def create_hidden(dialect: Dialect, plan: Plan) -> list[str]:
     """Make the table that is to become the target: a new one, or one like it with other columns."""
     made, new = hidden("old", plan.target), hidden("new", plan.target)
-    create = [create_target(dialect, plan, made.quoted)]
+    create = create_target(dialect, plan, made.quoted)
     if not plan.create:
         like = f"CREATE TABLE {made.quoted} LIKE {plan.target.quoted}"
         create = [like, *alter(dialect, replace(plan, target=made))]
@@ -101,16 +117,20 @@ def create_hidden(dialect: Dialect, plan: Plan) -> list[str]:
     return [*create, dialect.appear.format(pairs=f"{made.quoted} TO {new.quoted}")]
 
 
-def create_target(dialect: Dialect, plan: Plan, name: str) -> str:
-    """A table for the rows."""
+def create_target(dialect: Dialect, plan: Plan, name: str) -> list[str]:
+    """A table for the rows, with indexes where its key is no primary one."""
     definitions = [
         f"{quoted(column.name)} {column.native}{' NOT NULL' if column.is_key else ''}"
         for column in plan.columns
     ]
-    if dialect.primary_key:
-        key = ", ".join(quoted(column.name) for column in plan.key)
-        definitions.append(dialect.primary_key.format(index=key))
-    return f"CREATE TABLE {name} ({', '.join(definitions)}) {dialect.table_options}".strip()
+    names = [quoted(column.name) for column in plan.key]
+    key = dialect.primary_key
+    if len(names) > 1 and dialect.composite_key is not None:
+        key = dialect.composite_key
+    if key:
+        definitions.append(key.format(index=", ".join(names)))
+    create = f"CREATE TABLE {name} ({', '.join(definitions)}) {dialect.table_options}".strip()
+    return [create, *_index_each(dialect, name, temporary_name("key", plan.target), [] if key else names)]
 
 
 def alter(dialect: Dialect, plan: Plan) -> list[str]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.dialect import Dialect
-from airflow_provider_customer360.publish.dialects import dialect_of
 from airflow_provider_customer360.publish.failures import TransientPublishError, guarded
 from airflow_provider_customer360.publish.fingerprints import Fingerprint, check
 from airflow_provider_customer360.publish.loads import Load, Published
@@ -25,11 +24,10 @@ if TYPE_CHECKING:
 @contextmanager
 def opened(hook: DbApiHook, tables: Sequence[Table]) -> Iterator[Session]:
     """Connect; whatever happens then, nothing uncommitted and no connection stays."""
-    dialect = dialect_of(hook)
-    for table in tables:
-        check_name(table, dialect.names, dialect.name)
     session = open_session(hook)
     try:
+        for table in tables:
+            check_name(table, session.dialect.names, session.dialect.name)
         yield session
     except BaseException:
         with suppress(Exception):  # the connection may be what failed
@@ -67,7 +65,38 @@ def publish_all(
     # 1. Refuse what is impossible before anything is loaded.
     for publication in publications:
         publication.plan()
-    # 2. Load; only this connection sees the staging tables.
+    with _discarding(session, publications):
+        _publish(session, publications, subject, another, expect, before_commit, dry_run)
+    return {publication.load.table: publication.published() for publication in publications}
+
+
+@contextmanager
+def _discarding(session: Session, publications: Sequence[Publication]) -> Iterator[None]:
+    """Where temporary tables do not go by themselves, remove this run's and those of one that was killed."""
+    if not session.dialect.drop_temporary:
+        yield
+        return
+    for publication in publications:
+        publication.discard()
+    try:
+        yield
+    finally:
+        with suppress(Exception):  # the next run does it
+            session.rollback()
+            for publication in publications:
+                publication.discard()
+
+
+def _publish(
+    session: Session,
+    publications: Sequence[Publication],
+    subject: str,
+    another: Callable[[], AbstractContextManager[Session]],
+    expect: Fingerprint | None,
+    before_commit: Callable[[], None],
+    dry_run: bool,
+) -> None:
+    # 2. Load; nobody else looks at the staging tables.
     for publication in publications:
         publication.stage()
     with _undone_if_it_fails(session, publications):
@@ -79,6 +108,8 @@ def publish_all(
             # 4. What cannot be part of the transaction is done before; no row changes by it.
             before_commit()
             guarded(session.release, subject)
+            for publication in publications:
+                publication.altered()
             with another() as other:
                 _alter(other, publications, subject)
             _compare(session, publications, expect, subject, dry_run=dry_run)
@@ -93,7 +124,6 @@ def publish_all(
             guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
             for publication in publications:
                 publication.tidy()
-    return {publication.load.table: publication.published() for publication in publications}
 
 
 def _compare(
@@ -154,7 +184,8 @@ def _in_order(session: Session, loads: Sequence[Load]) -> list[Load]:
         ConfigError: two loads are for the same table.
     """
     dialect = session.dialect
-    schema = guarded(lambda: session.fetch(dialect.default_schema), "Publishing")[0][0] or ""
+    query = dialect.default_schema
+    schema = guarded(lambda: session.fetch(query), "Publishing")[0][0] or "" if query else ""
     ordered: dict[tuple[str, ...], Load] = {}
     for load in loads:
         parts = (load.target.schema or schema, load.target.name)

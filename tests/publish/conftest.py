@@ -18,7 +18,10 @@ def db(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monke
     return prepared(request.param, request, tmp_path, monkeypatch)
 
 
-@pytest.fixture(params=[name for name in NAMES if name.startswith("psycopg")])
+POSTGRES_NAMES = [name for name in NAMES if name.startswith("psycopg") or name.endswith("postgres")]
+
+
+@pytest.fixture(params=POSTGRES_NAMES)
 def pg(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """Postgres, with each driver."""
     return prepared(request.param, request, tmp_path, monkeypatch)
@@ -28,7 +31,7 @@ def prepared(
     name: str, request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Database:
     """An empty database that hooks reach through the connection ``target``."""
-    is_postgres = name.startswith("psycopg")
+    is_postgres = name in POSTGRES_NAMES
     uri = own_database(request.getfixturevalue("postgres")) if is_postgres else ""
     if name in CLIENTS:
         uri = request.getfixturevalue("mariadb").airflow_uri(

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_duckdb as duckdb_driver
 import pyarrow as pa
+from airflow.providers.apache.arrow.hooks.adbc import AdbcHook
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
 from airflow.providers.postgres.hooks import postgres as postgres_hooks
@@ -21,7 +23,8 @@ from airflow.providers.sqlite.hooks.sqlite import SqliteHook
 from airflow_provider_customer360.publish import Load, Published, publish
 from tests.mariadb_server import CLIENTS
 
-NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS)
+ADBC = ("adbc-duckdb", "adbc-sqlite", "adbc-postgres")
+NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS, *ADBC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ class Words:
     drop_index: str = "DROP INDEX {index}"
     not_unique: str = "(?i)unique"
     names_constraints: bool = False
-    closed: str = "(?i)closed"
+    closed: str = "(?i)closed|must call AdbcConnectionInit"
     longest_key: int = 100_000
     refused_names: str = "(?!)"
     has_zones: bool = True
@@ -75,6 +78,7 @@ _MYSQL = Words(
 WORDS = {
     "duckdb": Words(default_schema="main", types={"numeric": "numeric(38, 5)"}),
     "sqlite": Words(default_schema="main"),
+    "postgres": _POSTGRES,
     "psycopg2": _POSTGRES,
     "psycopg3": _POSTGRES,
     **dict.fromkeys(CLIENTS, _MYSQL),
@@ -86,12 +90,18 @@ class Database:
     """One database as one test has it: empty at first.
 
     Attributes:
-        name: one of `NAMES`.
+        name: one of `NAMES`, without what publishing goes through.
         environment: what a child process needs to reach the same one, through `from_environment`.
+        through: "adbc", or empty for the database's own hook; looking goes through that in any case.
     """
 
     name: str
     environment: dict[str, str]
+    through: str = ""
+
+    @property
+    def is_adbc(self) -> bool:
+        return self.through == "adbc"
 
     @property
     def words(self) -> Words:
@@ -99,7 +109,12 @@ class Database:
 
     @property
     def is_postgres(self) -> bool:
-        return self.name.startswith("psycopg")
+        return self.name.startswith(("psycopg", "postgres"))
+
+    @property
+    def has_one_connection(self) -> bool:
+        """Whether a process cannot have two at once: DuckDB's ADBC driver opens the file for each anew."""
+        return self.is_adbc and self.name == "duckdb"
 
     @property
     def is_mysql(self) -> bool:
@@ -108,15 +123,23 @@ class Database:
     @property
     def hook(self) -> DbApiHook:
         """A new hook, as each task has its own."""
+        return AdbcHook("target") if self.is_adbc else self._own_hook("target")
+
+    @property
+    def look(self) -> DbApiHook:
+        """A hook of the database's own kind."""
+        return self._own_hook("look")
+
+    def _own_hook(self, conn_id: str) -> DbApiHook:
         if self.is_postgres:
-            return postgres_hooks.PostgresHook("target")
+            return postgres_hooks.PostgresHook(conn_id)
         if self.name == "duckdb":
-            return DuckDBHook(duckdb_conn_id="target")
+            return DuckDBHook(duckdb_conn_id=conn_id)
         if self.is_mysql:
             from airflow.providers.mysql.hooks.mysql import MySqlHook
 
-            return MySqlHook("target")
-        return SqliteHook("target")  # type: ignore[no-untyped-call]
+            return MySqlHook(conn_id)
+        return SqliteHook(conn_id)  # type: ignore[no-untyped-call]
 
     def publish(
         self, rows: pa.Table, table: str = "customers", key: str = "customer_id", **arguments: Any
@@ -127,7 +150,7 @@ class Database:
 
     def execute(self, *statements: str) -> None:
         """Run and commit statements."""
-        with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+        with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
             self._use_standard_quotes(cursor)
             for statement in statements:
                 cursor.execute(statement)
@@ -135,7 +158,7 @@ class Database:
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query, on a connection of its own."""
-        with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+        with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
             if self.name == "duckdb":  # its own rows need pytz for timestamps with a time zone
                 columns = pa.table(cursor.sql(statement)).columns
                 return list(zip(*(column.to_pylist() for column in columns), strict=True))
@@ -190,7 +213,7 @@ class Database:
 
     def columns(self, table: str = "customers") -> set[str]:
         """The names of a table's columns."""
-        with closing(self.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
+        with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
             cursor.execute(self._spelled(f'SELECT * FROM "{table}" LIMIT 0'))
             return {str(column[0]) for column in cursor.description}
 
@@ -218,20 +241,42 @@ class Database:
         return {name for name in self.tables() if not re.match(self.words.debris, name)}
 
 
+def _parts(name: str) -> tuple[str, str]:
+    """One of `NAMES` as what publishing goes through and the database's name."""
+    through, _, kind = name.partition("-")
+    return (through, kind) if through == "adbc" else ("", name)
+
+
 def connect(name: str, folder: Path, server_uri: str) -> Database:
-    """A database of that name; its Airflow connection is called ``target``."""
-    described = {
-        "duckdb": json.dumps({"conn_type": "duckdb", "host": str(folder / "target.duckdb")}),
-        "sqlite": json.dumps({"conn_type": "sqlite", "host": str(folder / "target.sqlite")}),
+    """A database of that name; hooks publish through the connection ``target``."""
+    through, kind = _parts(name)
+    address = str(folder / f"target.{kind}") if kind in ("duckdb", "sqlite") else server_uri
+    # The driver manager finds DuckDB, whose Python module is its driver, by a manifest.
+    manifest = ("manifest_version = 1", "[Driver]", f'shared = "{duckdb_driver.driver_path()}"')
+    (folder / "adbc_driver_duckdb.toml").write_text("\n".join([*manifest, 'entrypoint = "duckdb_adbc_init"']))
+    environment = {
+        "AIRFLOW_CONN_TARGET": described(kind, address, is_adbc=through == "adbc"),
+        "AIRFLOW_CONN_LOOK": described(kind, address),
+        "TEST_DATABASE": name,
+        "ADBC_DRIVER_PATH": str(folder),
     }
-    return Database(name, {"AIRFLOW_CONN_TARGET": described.get(name, server_uri), "TEST_DATABASE": name})
+    return Database(kind, environment, through)
+
+
+def described(kind: str, address: str, *, is_adbc: bool = False) -> str:
+    """An Airflow connection to a file or the URI of a server."""
+    if is_adbc:
+        driver = f"adbc_driver_{kind}" if kind in ("duckdb", "sqlite") else "adbc_driver_postgresql"
+        uri = address.replace("postgres:", "postgresql:")
+        return json.dumps({"conn_type": "adbc", "extra": {"driver": driver, "db_kwargs": {"uri": uri}}})
+    return json.dumps({"conn_type": kind, "host": address}) if kind in ("duckdb", "sqlite") else address
 
 
 def from_environment() -> Database:
     """In a child process: the database of the parent's test."""
-    name = os.environ["TEST_DATABASE"]
-    postgres_hooks.USE_PSYCOPG3 = name == "psycopg3"
-    return Database(name, {})
+    through, kind = _parts(os.environ["TEST_DATABASE"])
+    postgres_hooks.USE_PSYCOPG3 = kind == "psycopg3"
+    return Database(kind, {}, through)
 
 
 def profiles(rows: Sequence[Sequence[Any]], **columns: Any) -> pa.Table:
