@@ -74,7 +74,9 @@ class Dialect:
         drop: statement that drops a column.
         update: how changed rows are written, one of the UPDATE_ templates.
         assign: an assignment in it.
+        assign_null: one of NULL.
         differs: condition that two values differ, of which either may be null.
+        differs_text: the same for texts, where it is another one.
         max_name: longest name of a column or table, in bytes.
         folds_case: ``"Email"`` and ``"email"`` are the same column.
     """
@@ -110,7 +112,9 @@ class Dialect:
     drop: str = "ALTER TABLE {target} DROP COLUMN {column}"
     update: str = UPDATE_FROM
     assign: str = "{column} = {value}"
+    assign_null: str = "{column} = NULL"
     differs: str = "{new} IS DISTINCT FROM {old}"
+    differs_text: str = ""
     max_name_bytes: int | None = None
     folds_case: bool = True
 

@@ -231,6 +231,7 @@ MYSQL = Dialect(
     widen=("ALTER TABLE {target} MODIFY COLUMN {column} {type}",),
     update=UPDATE_JOIN,
     assign="{target}.{column} = {value}",
+    assign_null="{target}.{column} = NULL",
     differs="NOT ({new} <=> {old})",
     max_name_bytes=64,
 )
@@ -267,6 +268,7 @@ GENERIC = Dialect(
         TIMESTAMPTZ="timestamp with time zone",
     ),
     decimals=frozenset({"decimal", "numeric"}),
+    long_text_refused=True,  # says the standard
     describe="",
     default_schema="",
     primary_key=("PRIMARY KEY ({index})", ""),

@@ -50,7 +50,8 @@ class Publication:
         self.target = load.target
         #: What comes before the transaction has been done.
         self.is_prepared = False
-        self._is_created = False
+        #: The target has been made for this run, and is empty.
+        self.is_made = False
 
     def plan(self) -> None:
         """Find out what has to happen to the target as it is.
@@ -95,7 +96,7 @@ class Publication:
     def prepared(self) -> None:
         """Take note that what comes before the transaction has been done."""
         self.is_prepared = True
-        self._is_created = self._plan.create
+        self.is_made = self._plan.create and self._dialect.creates == "before"
 
     def lock(self) -> None:
         """Keep other writers from the target, and plan for what they have left."""
@@ -163,7 +164,7 @@ class Publication:
         """What merging does to the target."""
         found = self._differences
         unchanged = self._rows - found.new - found.changed
-        created = self._plan.create or self._is_created
+        created = self._plan.create or self.is_made
         return Published(self._rows, found.new, found.changed, found.gone, unchanged, created)
 
     @property

@@ -179,13 +179,14 @@ def _differing(dialect: Dialect, plan: Plan) -> list[str]:
     conditions = []
     for column in plan.values:
         old = _old(plan, column)
+        differs = (column.type.kind is Kind.TEXT and dialect.differs_text) or dialect.differs
         if column.is_new:
             conditions.append(f"{_value(column)} IS NOT NULL")
         elif column.widened:
             old = f"CAST({old} AS {dialect.cast(column.widened)})"
-            conditions.append(dialect.differs.format(new=_value(column), old=old))
+            conditions.append(differs.format(new=_value(column), old=old))
         else:
-            conditions.append(dialect.differs.format(new=_value(column), old=old))
+            conditions.append(differs.format(new=_value(column), old=old))
     return conditions + [f"{plan.target.quoted}.{quoted(name)} IS NOT NULL" for name in plan.nulled]
 
 
@@ -231,10 +232,11 @@ def update_changed(dialect: Dialect, tables: Temporaries, plan: Plan) -> str:
         "is_changed": f"{D}.is_new = 0",
         "matches": _same_key(plan),
     }
-    values = {column.name: _value(column) for column in plan.values} | dict.fromkeys(plan.nulled, "NULL")
     assignments = [
-        dialect.assign.format(column=quoted(name), value=value, **names) for name, value in values.items()
+        dialect.assign.format(column=quoted(column.name), value=_value(column), **names)
+        for column in plan.values
     ]
+    assignments += [dialect.assign_null.format(column=quoted(name), **names) for name in plan.nulled]
     return dialect.update.format(assignments=", ".join(assignments), **names) if assignments else ""
 
 

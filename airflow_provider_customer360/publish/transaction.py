@@ -129,7 +129,7 @@ def _compare(
     for publication in publications:
         publication.lock()
     if expect:
-        check(session, expect)
+        check(session, expect, {publication.target for publication in publications if publication.is_made})
     for publication in publications:
         publication.compare()
     for publication in publications:

@@ -39,7 +39,7 @@ def test_text(db: Database) -> None:
 
 def test_text_that_is_the_only_column(db: Database) -> None:
     """A line of CSV that is empty, or the end marker of COPY, is a value like others."""
-    texts = [text for text in TEXTS if text is not None]
+    texts = [text for text in TEXTS if text is not None and len(text) <= db.longest_key]
     db.publish(profiles([(text,) for text in texts], customer_id=pa.string()))
     assert {row[0] for row in db.rows()} == set(texts)
 
