@@ -79,7 +79,9 @@ class Dialect:
         drop: statement that drops a column.
         update: how changed rows are written, one of the UPDATE_ templates.
         assign: an assignment in it.
+        assign_null: one of NULL.
         differs: condition that two values differ, of which either may be null.
+        differs_text: the same for texts, where it is another one.
         nested_with: a WITH inside of a subquery may read what the one around it defines.
         names: which names there can be, and which of them are the same column.
     """
@@ -118,7 +120,9 @@ class Dialect:
     drop: str = "ALTER TABLE {target} DROP COLUMN {column}"
     update: str = UPDATE_FROM
     assign: str = "{column} = {value}"
+    assign_null: str = "{column} = NULL"
     differs: str = "{new} IS DISTINCT FROM {old}"
+    differs_text: str = ""
     nested_with: bool = True
     names: NameRules = field(default_factory=NameRules)
 

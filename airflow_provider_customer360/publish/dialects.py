@@ -257,6 +257,7 @@ MYSQL = Dialect(
     widen=("ALTER TABLE {target} MODIFY COLUMN {column} {type}",),
     update=UPDATE_JOIN,
     assign="{target}.{column} = {value}",
+    assign_null="{target}.{column} = NULL",
     differs="NOT ({new} <=> {old})",
     names=NameRules(
         folds="all",
@@ -299,6 +300,7 @@ GENERIC = Dialect(
         TIMESTAMPTZ="timestamp with time zone",
     ),
     decimals=frozenset({"decimal", "numeric"}),
+    long_text_refused=True,  # says the standard
     describe="",
     default_schema="",
     composite_key="",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from airflow_provider_customer360.database.tables import parse_table
+from airflow_provider_customer360.database.tables import Table, parse_table
 from airflow_provider_customer360.publish.failures import TransientPublishError, guarded
 from airflow_provider_customer360.publish.session import Session, relation_of
 
@@ -30,16 +31,24 @@ def fingerprint_of(session: Session, tables: tuple[str, ...]) -> Fingerprint:
     return Fingerprint(tables, tuple(_count(session, table) for table in tables))
 
 
-def check(session: Session, expected: Fingerprint) -> None:
+def check(session: Session, expected: Fingerprint, made: Collection[Table] = ()) -> None:
     """Refuse to go on where a table is no longer what it was.
+
+    Args:
+        session: in which the tables are locked.
+        expected: what they were.
+        made: tables that this run has made since, still empty.
 
     Raises:
         TransientPublishError: another run has published.
     """
-    found = fingerprint_of(session, expected.tables)
+    found = [
+        None if rows == 0 and parse_table(table) in made else rows
+        for table, rows in zip(expected.tables, fingerprint_of(session, expected.tables).rows, strict=True)
+    ]
     changes = [
         f"{table} (rows before: {_told(before)}, now: {_told(now)})"
-        for table, before, now in zip(expected.tables, expected.rows, found.rows, strict=True)
+        for table, before, now in zip(expected.tables, expected.rows, found, strict=True)
         if before != now
     ]
     if changes:

@@ -51,7 +51,8 @@ class Publication:
         self._differences = Differences(0, 0, 0)
         self.load = load
         self.target = load.target
-        self._is_created = False
+        #: The target has been made for this run, and is empty.
+        self.is_made = False
 
     def plan(self) -> None:
         """Find out what has to happen to the target as it is.
@@ -99,7 +100,7 @@ class Publication:
 
     def altered(self) -> None:
         """Take note that what comes before the transaction has been done."""
-        self._is_created = self._plan.create
+        self.is_made = self._plan.create and self._dialect.creates == "before"
 
     def lock(self) -> None:
         """Keep other writers from the target, and plan for what they have left."""
@@ -175,7 +176,7 @@ class Publication:
         """What merging does to the target."""
         found = self._differences
         unchanged = self._rows - found.new - found.changed
-        created = self._plan.create or self._is_created
+        created = self._plan.create or self.is_made
         return Published(self._rows, found.new, found.changed, found.gone, unchanged, created)
 
     @property

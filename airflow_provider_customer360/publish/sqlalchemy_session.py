@@ -10,6 +10,9 @@ What is promised elsewhere and not here:
 - Columns are not dropped (``on_schema_change="replace"``), and types are widened where the database
   understands the standard's ``SET DATA TYPE``.
 - What the database would not give back exactly is kept as text; see `kept`.
+- Texts are compared as the database's collation has it. Where that ignores case, a change of nothing but case
+  is not seen, and two keys that differ by nothing else are refused as one; so are keys that differ by blanks
+  at their ends where those are ignored.
 """
 
 from __future__ import annotations
@@ -177,6 +180,7 @@ def _dialect(connection: Connection, keeping: Keeping) -> Dialect:
     }
     key = _compiled(connection, keeping.key)
     schema = sa.inspect(connection).default_schema_name
+    query: sa.Select[Any] = sa.select(sa.literal_column(literal(schema or "")))
     return replace(
         GENERIC,
         name=connection.dialect.name.partition(".")[0].capitalize(),
@@ -186,13 +190,32 @@ def _dialect(connection: Connection, keeping: Keeping) -> Dialect:
         more_digits=_compiled(connection, keeping.longer.type),
         holds=holds | {Kind.DECIMAL: frozenset(), Kind.INTEGER: holds[Kind.INTEGER] | {base[Kind.FLOAT]}},
         decimals=GENERIC.decimals | {base[Kind.DECIMAL]},
-        default_schema=str(
-            sa.select(sa.literal_column(literal(schema or ""))).compile(dialect=connection.dialect)
-        ),
+        default_schema=str(query.compile(dialect=connection.dialect)) if schema else "",
+        differs_text=_telling_blanks(connection, types[Kind.TEXT]),
         temporary="CREATE TABLE {name} ({columns})",
         drop_temporary="DROP TABLE {name}",
         names=replace(GENERIC.names, bytes=min(connection.dialect.max_identifier_length, 63)),
     )
+
+
+def _telling_blanks(connection: Connection, text: str) -> str:
+    """A condition that tells texts apart of which one has more blanks at its end; empty if there is none.
+
+    The standard lets a database take them for equal. What follows the blanks makes them count.
+    """
+    import sqlalchemy as sa
+
+    for end in ("", " || '.'", " + '.'"):
+        condition = GENERIC.differs.format(new=f"{{new}}{end}", old=f"{{old}}{end}")
+        told = condition.format(new=f"CAST('a' AS {text})", old=f"CAST('a ' AS {text})")
+        try:
+            if connection.scalar(sa.select(sa.literal_column(f"CASE WHEN {told} THEN 1 ELSE 0 END"))):
+                return condition
+        except sa.exc.DBAPIError:
+            continue
+        finally:
+            connection.rollback()
+    return ""
 
 
 def _compiled(connection: Connection, type_: TypeEngine[Any]) -> str:

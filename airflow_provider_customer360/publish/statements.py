@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from airflow_provider_customer360.database.tables import Table
-from airflow_provider_customer360.publish.columns import ColumnType
+from airflow_provider_customer360.publish.columns import ColumnType, Kind
 from airflow_provider_customer360.publish.dialect import Dialect
 from airflow_provider_customer360.publish.plan import Column, Plan
 from airflow_provider_customer360.unify.quoting import quoted
@@ -82,7 +82,7 @@ def staged_key(key: Sequence[Column]) -> list[str]:
 
 def repeated_key(staging: str, key: Sequence[Column]) -> str:
     """A row if two staged rows have the same key."""
-    return f"SELECT 1 FROM {staging} GROUP BY {staged_key(key)} HAVING count(*) > 1"
+    return f"SELECT 1 FROM {staging} GROUP BY {', '.join(staged_key(key))} HAVING count(*) > 1"
 
 
 def lock(dialect: Dialect, target: Table) -> str:
@@ -168,7 +168,7 @@ def repeated_in_target(plan: Plan) -> str:
 def find_differences(dialect: Dialect, tables: Temporaries, plan: Plan, *, changed: bool) -> str:
     """Fill the table of differences: the key of each staged row that is new or, if wanted, changed."""
     key = ", ".join(f"{S}.{column.staged}" for column in plan.key)
-    insert = f"INSERT INTO {tables.differences} ({staged_key(plan.key)}, is_new)"
+    insert = f"INSERT INTO {tables.differences} ({', '.join(staged_key(plan.key))}, is_new)"
     if plan.create:
         return f"{insert} SELECT {key}, 1 FROM {tables.staging} {S}"
     is_new = f"{_old(plan, plan.key[0])} IS NULL"
@@ -185,13 +185,14 @@ def _differing(dialect: Dialect, plan: Plan) -> list[str]:
     conditions = []
     for column in plan.values:
         old = _old(plan, column)
+        differs = (column.type.kind is Kind.TEXT and dialect.differs_text) or dialect.differs
         if column.is_new:
             conditions.append(f"{_value(column)} IS NOT NULL")
         elif column.widened:
             old = f"CAST({old} AS {dialect.cast(column.widened)})"
-            conditions.append(dialect.differs.format(new=_value(column), old=old))
+            conditions.append(differs.format(new=_value(column), old=old))
         else:
-            conditions.append(dialect.differs.format(new=_value(column), old=old))
+            conditions.append(differs.format(new=_value(column), old=old))
     return conditions + [f"{plan.target.quoted}.{quoted(name)} IS NOT NULL" for name in plan.nulled]
 
 
@@ -237,10 +238,11 @@ def update_changed(dialect: Dialect, tables: Temporaries, plan: Plan) -> str:
         "is_changed": f"{D}.is_new = 0",
         "matches": _same_key(plan),
     }
-    values = {column.name: _value(column) for column in plan.values} | dict.fromkeys(plan.nulled, "NULL")
     assignments = [
-        dialect.assign.format(column=quoted(name), value=value, **names) for name, value in values.items()
+        dialect.assign.format(column=quoted(column.name), value=_value(column), **names)
+        for column in plan.values
     ]
+    assignments += [dialect.assign_null.format(column=quoted(name), **names) for name in plan.nulled]
     return dialect.update.format(assignments=", ".join(assignments), **names) if assignments else ""
 
 

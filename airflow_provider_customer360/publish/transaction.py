@@ -139,7 +139,8 @@ def _compare(
     for publication in publications:
         publication.lock()
     if expect:
-        check(session, expect)
+        made = {publication.target for publication in publications if publication.is_made}
+        check(session, expect, made)
     for publication in publications if not dry_run else ():
         publication.prepare()
     for publication in publications:

@@ -18,7 +18,7 @@ def db(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monke
     return prepared(request.param, request, tmp_path, monkeypatch)
 
 
-POSTGRES_NAMES = [name for name in NAMES if name.startswith("psycopg") or name.endswith("postgres")]
+POSTGRES_NAMES = [name for name in NAMES if name.startswith("psycopg") or name == "adbc-postgres"]
 
 
 @pytest.fixture(params=POSTGRES_NAMES)
@@ -31,12 +31,16 @@ def prepared(
     name: str, request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Database:
     """An empty database that hooks reach through the connection ``target``."""
-    is_postgres = name in POSTGRES_NAMES
+    is_postgres = name in POSTGRES_NAMES or name == "generic-postgres"
     uri = own_database(request.getfixturevalue("postgres")) if is_postgres else ""
     if name in CLIENTS:
         uri = request.getfixturevalue("mariadb").airflow_uri(
             request.getfixturevalue("mariadb_database"), name
         )
+    if name == "firebird":
+        for variable, value in request.getfixturevalue("firebird").environment.items():
+            monkeypatch.setenv(variable, value)
+        uri = request.getfixturevalue("firebird_uri")
     database = connect(name, folder, uri)
     for variable, value in database.environment.items():
         monkeypatch.setenv(variable, value)

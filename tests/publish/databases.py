@@ -7,24 +7,28 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import adbc_driver_duckdb as duckdb_driver
 import pyarrow as pa
+import pytest
 from airflow.providers.apache.arrow.hooks.adbc import AdbcHook
 from airflow.providers.common.sql.hooks.sql import DbApiHook
 from airflow.providers.duckdb.hooks.duckdb import DuckDBHook
 from airflow.providers.postgres.hooks import postgres as postgres_hooks
 from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+from sqlalchemy import event
 
 from airflow_provider_customer360.publish import Load, Published, publish
+from airflow_provider_customer360.publish.turns import LOCKS
+from tests.firebird_hook import FirebirdHook
 from tests.mariadb_server import CLIENTS
 
 ADBC = ("adbc-duckdb", "adbc-sqlite", "adbc-postgres")
-NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS, *ADBC)
+NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS, *ADBC, "generic-postgres", "firebird")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +79,17 @@ _MYSQL = Words(
     has_zones=False,
     debris="customer360_(new|old)_",
 )
+_FIREBIRD = Words(
+    default_schema="",
+    short_text="varchar(50)",
+    indexed_text="COMPUTED BY (CAST({column} AS varchar(99)))",
+    longest_key=500,
+    debris="customer360_",
+)
 WORDS = {
     "duckdb": Words(default_schema="main", types={"numeric": "numeric(38, 5)"}),
     "sqlite": Words(default_schema="main"),
+    "firebird": _FIREBIRD,
     "postgres": _POSTGRES,
     "psycopg2": _POSTGRES,
     "psycopg3": _POSTGRES,
@@ -92,7 +104,8 @@ class Database:
     Attributes:
         name: one of `NAMES`, without what publishing goes through.
         environment: what a child process needs to reach the same one, through `from_environment`.
-        through: "adbc", or empty for the database's own hook; looking goes through that in any case.
+        through: "adbc", "generic" for what the package does with databases that it does not know, or empty
+            for the database's own hook; looking goes through that in any case.
     """
 
     name: str
@@ -105,7 +118,8 @@ class Database:
 
     @property
     def words(self) -> Words:
-        return WORDS[self.name]
+        words = WORDS[self.name]
+        return replace(words, longest_key=500, debris="customer360_") if self.is_generic else words
 
     @property
     def is_postgres(self) -> bool:
@@ -121,8 +135,45 @@ class Database:
         return self.name in CLIENTS
 
     @property
+    def is_generic(self) -> bool:
+        """Whether the package knows nothing of the database."""
+        return self.through == "generic" or self.name == "firebird"
+
+    @property
+    def loads_alone(self) -> bool:
+        """Whether a run waits for others before it loads anything."""
+        return self.has_one_connection or self.is_generic
+
+    @property
+    def ignores_case(self) -> bool:
+        """Whether names that differ by case are one."""
+        return self.is_generic or not self.is_postgres
+
+    @property
+    def widens(self) -> bool:
+        """Whether a type can become any wider one."""
+        return self.name != "firebird"
+
+    @property
+    def has_primary_keys(self) -> bool:
+        """Whether new tables have them."""
+        return self.name != "duckdb"
+
+    @property
+    def tells_blanks(self) -> bool:
+        """Whether keys that differ by blanks at the end are two."""
+        return self.name != "firebird"
+
+    @property
+    def many(self) -> int:
+        """A number of rows that takes seconds."""
+        return 3_000 if self.name == "firebird" else 120_000
+
+    @property
     def hook(self) -> DbApiHook:
         """A new hook, as each task has its own."""
+        if self.through == "generic":
+            return UnknownPostgresHook("target")
         return AdbcHook("target") if self.is_adbc else self._own_hook("target")
 
     @property
@@ -139,6 +190,8 @@ class Database:
             from airflow.providers.mysql.hooks.mysql import MySqlHook
 
             return MySqlHook(conn_id)
+        if self.name == "firebird":
+            return FirebirdHook(conn_id)
         return SqliteHook(conn_id)  # type: ignore[no-untyped-call]
 
     def publish(
@@ -153,8 +206,9 @@ class Database:
         with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
             self._use_standard_quotes(cursor)
             for statement in statements:
-                cursor.execute(statement)
-            connection.commit()
+                for spelled in self._spelled(statement):
+                    cursor.execute(spelled)
+                    connection.commit()
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a query, on a connection of its own."""
@@ -163,8 +217,12 @@ class Database:
                 columns = pa.table(cursor.sql(statement)).columns
                 return list(zip(*(column.to_pylist() for column in columns), strict=True))
             self._use_standard_quotes(cursor)
-            cursor.execute(statement)
-            return [tuple(row) for row in cursor.fetchall()]
+            cursor.execute(self._spelled(statement)[0])
+            return [tuple(map(_value, row)) for row in cursor.fetchall()]
+
+    def _spelled(self, statement: str) -> list[str]:
+        """The statement as this database spells it, which may need several."""
+        return in_firebirds_words(statement) if self.name == "firebird" else [statement]
 
     def _use_standard_quotes(self, cursor: Any) -> None:
         if self.is_mysql:
@@ -189,7 +247,7 @@ class Database:
 
     def another_schema(self) -> str | None:
         """The name of an empty schema that is not the default one; None where there is no other."""
-        if self.name == "sqlite":
+        if self.name in ("firebird", "sqlite"):
             return None
         schema = f"{self.default_schema}_crm" if self.is_mysql else "crm"
         self.execute(f"CREATE SCHEMA {schema}")
@@ -214,7 +272,7 @@ class Database:
     def columns(self, table: str = "customers") -> set[str]:
         """The names of a table's columns."""
         with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
-            cursor.execute(self._spelled(f'SELECT * FROM "{table}" LIMIT 0'))
+            cursor.execute(self._spelled(f'SELECT * FROM "{table}" WHERE 1 = 0')[0])
             return {str(column[0]) for column in cursor.description}
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -222,10 +280,12 @@ class Database:
         return {table: sorted(self.rows(table=f'"{table}"'), key=repr) for table in sorted(self.tables())}
 
     def tables(self) -> set[str]:
-        """Every table of the database, whoever made it."""
+        """Every table of the database, whoever made it, but that of the turns that publishers take."""
         queries = {
             "duckdb": "SELECT table_name FROM duckdb_tables()",
             "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
+            "firebird": "SELECT TRIM(RDB$RELATION_NAME) FROM RDB$RELATIONS WHERE RDB$SYSTEM_FLAG = 0 "
+            "AND RDB$VIEW_BLR IS NULL",
             **dict.fromkeys(
                 CLIENTS, "SELECT table_name FROM information_schema.tables WHERE table_schema = database()"
             ),
@@ -234,17 +294,79 @@ class Database:
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace NOT IN "
             "('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
         )
-        return {row[0] for row in self.query(queries.get(self.name, everywhere))}
+        return {row[0] for row in self.query(queries.get(self.name, everywhere))} - {LOCKS}
+
+    def watch(self, hook: DbApiHook, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+        """The driver's connections that a hook opens from now on."""
+        opened: list[Any] = []
+        get_conn, get_engine = hook.get_conn, hook.get_sqlalchemy_engine
+
+        def remembered() -> Any:
+            opened.append(get_conn())
+            return opened[-1]
+
+        def listened_to(*arguments: Any) -> Any:
+            engine = get_engine(*arguments)
+            event.listen(engine, "connect", lambda connection, _: opened.append(connection))
+            return engine
+
+        monkeypatch.setattr(hook, "get_conn", remembered)
+        monkeypatch.setattr(hook, "get_sqlalchemy_engine", listened_to)
+        return opened
+
+    def is_closed(self, connection: Any) -> bool:
+        """Whether a driver's connection cannot be used any more."""
+        if self.name == "firebird":
+            return bool(connection.is_closed())
+        try:
+            connection.cursor().execute("SELECT 1")
+        except Exception as error:
+            return bool(re.search(self.words.closed, str(error)))
+        return False
 
     def lasting_tables(self) -> set[str]:
         """All tables but what the next run removes."""
         return {name for name in self.tables() if not re.match(self.words.debris, name)}
 
 
+class UnknownPostgresHook(postgres_hooks.PostgresHook):
+    """Postgres, as if the package did not know it."""
+
+    conn_type = "unknown"
+
+
+def _value(value: Any) -> Any:
+    """A value of a row; Firebird's driver gives long texts as files."""
+    return value.read() if hasattr(value, "read") else value
+
+
+#: Words of the tests' statements that are not names.
+_FIREBIRDS = {
+    "text": "VARCHAR(100)",
+    **{
+        word: word for word in ("varchar", "bigint", "integer", "numeric", "timestamp", "double", "precision")
+    },
+}
+
+
+def in_firebirds_words(statement: str) -> list[str]:
+    """A statement in which names are quoted, one row is inserted at a time, and there is always a FROM."""
+
+    def spelled(match: re.Match[str]) -> str:
+        word = match[0]
+        return word if word[0] in "'\"" else _FIREBIRDS.get(word, f'"{word}"')
+
+    statement = re.sub(r"""'[^']*'|"(?:[^"]|"")*"|\b[a-z_][a-z0-9_]*\b(?!\()""", spelled, statement)
+    if "SELECT" in statement and " FROM " not in statement:
+        statement += " FROM RDB$DATABASE"
+    insert, values, rows = statement.partition(" VALUES ")
+    return [f"{insert}{values}({row.strip('()')})" for row in rows.split("), (")] if values else [statement]
+
+
 def _parts(name: str) -> tuple[str, str]:
     """One of `NAMES` as what publishing goes through and the database's name."""
     through, _, kind = name.partition("-")
-    return (through, kind) if through == "adbc" else ("", name)
+    return (through, kind) if through in ("adbc", "generic") else ("", name)
 
 
 def connect(name: str, folder: Path, server_uri: str) -> Database:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 
 from airflow_provider_customer360.publish import Published, publish
 from tests.publish.databases import Database, events, load, profiles
@@ -42,6 +43,8 @@ def test_a_log_may_change_its_columns(db: Database) -> None:
     """A new column is added, a type becomes wider; what is no longer given stays where it was."""
     first = profiles([("1", 5, "old")], event_id=pa.string(), size=pa.int64(), what=pa.string())
     publish(db.hook, [load(first, "events", "event_id", mode="append")])
+    if not db.widens:
+        pytest.skip("Firebird does not make every type wider")
     second = profiles([("2", "many", "x")], event_id=pa.string(), size=pa.string(), who=pa.string())
     assert publish(db.hook, [load(second, "events", "event_id", mode="append")])["events"].rows_inserted == 1
     rows = db.rows("event_id, size, what, who", "events")

@@ -41,7 +41,8 @@ def test_a_column_that_is_gone_becomes_null(db: Database) -> None:
 
 def test_a_default_does_not_fill_a_column_that_is_gone(db: Database) -> None:
     """An inserted row is equal to its profile, and a profile has no value there."""
-    db.execute("CREATE TABLE customers (customer_id text, segment varchar(9) DEFAULT 'gold')")
+    text = "varchar(50)" if db.name == "firebird" else "text"
+    db.execute(f"CREATE TABLE customers (customer_id {text}, segment varchar(9) DEFAULT 'gold')")
     db.publish(profiles([("a",)], **TEXT_KEY))
     assert db.rows() == [("a", None)]
 
@@ -111,6 +112,11 @@ def test_a_wider_type_is_widened(db: Database, before: tuple[Any, Any], after: t
     db.publish(profiles([("a", value), ("b", value)], **TEXT_KEY, value=kind))
     wide, wider_value = after
     rows = profiles([("a", wider_value), ("c", None)], **TEXT_KEY, value=wide)
+    if not db.widens and kind != wide:
+        with pytest.raises(PublishError, match="ALTER TABLE"):
+            db.publish(rows)
+        assert len(db.rows()) == 2
+        return
     published = db.publish(rows)
     assert (published.rows_inserted, published.rows_updated, published.rows_deleted) == (1, 1, 1)
     assert db.publish(rows).rows_unchanged == 2
@@ -135,6 +141,10 @@ def test_a_wider_type_is_kept(db: Database, kind: pa.DataType, value: Any, nativ
     """A column that somebody made wider stays so, and a rerun finds it unchanged."""
     if db.name == "sqlite" and native in {"numeric", "timestamp"} and kind != pa.int64():
         pytest.skip("SQLite's NUMERIC is not exact, and a date is not a timestamp where both are text")
+    if db.is_generic and native == "numeric":
+        pytest.skip("how many digits a NUMERIC without a size has, the standard leaves to the database")
+    if db.is_generic and kind == pa.date32():
+        pytest.skip("whether a database compares dates with times, nobody knows")
     db.execute(f"CREATE TABLE customers (customer_id text NOT NULL, value {db.type(native)})")
     rows = profiles([("a", value), ("b", None)], **TEXT_KEY, value=kind)
     assert db.publish(rows).rows_inserted == 2
@@ -223,7 +233,7 @@ def test_existing_columns_in_another_case(db: Database) -> None:
     db.execute('CREATE TABLE customers (customer_id text, "Email" text, orders bigint)')
     db.publish(people(("a", "a@x.org", 1)))
     assert db.publish(people(("a", "A@x.org", 1))).rows_updated == 1
-    assert db.rows("*")[0][1:] == ((None, 1, "A@x.org") if db.is_postgres else ("A@x.org", 1))
+    assert db.rows("*")[0][1:] == (("A@x.org", 1) if db.ignores_case else (None, 1, "A@x.org"))
 
 
 def test_collations_that_ignore_case_hide_no_difference(sqlite: Database) -> None:
@@ -237,7 +247,7 @@ def test_collations_that_ignore_case_hide_no_difference(sqlite: Database) -> Non
 def test_a_new_table_has_a_primary_key(db: Database) -> None:
     """The database itself guarantees the key, except DuckDB, where that costs too much."""
     db.publish(people(("a", None, 1)))
-    if db.name == "duckdb":
+    if not db.has_primary_keys:
         db.execute("INSERT INTO customers VALUES ('a', NULL, 1)")
     else:
         with pytest.raises(Exception, match=db.words.not_unique):

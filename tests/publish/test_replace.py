@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_customer360.publish import Published, publish, table_exists
@@ -71,6 +71,8 @@ def test_profiles_of_only_a_key(db: Database) -> None:
 
 def test_a_table_in_a_schema(db: Database) -> None:
     """``schema.name`` is that table and not another schema's of the same name."""
+    if db.name == "firebird":
+        pytest.skip("Firebird has no schemas")
     other = db.another_schema()
     schema = other or db.default_schema
     if other:
@@ -85,11 +87,11 @@ def test_a_table_in_a_schema(db: Database) -> None:
 
 def test_large_batches_and_many_small_ones(db: Database) -> None:
     """How the profiles are cut into batches makes no difference."""
-    many = people(*((f"{number:06}", None, number) for number in range(120_000)))
+    many = people(*((f"{number:06}", None, number) for number in range(db.many)))
     whole = load(iter(many.to_batches()), schema=many.schema)
-    assert publish(db.hook, [whole])["customers"].rows_written == 120_000
-    again = db.publish(pa.concat_tables([many.slice(119_990), people(("x", "", None))]))
-    assert again == Published(11, 1, 0, 119_990, 10, created=False)
+    assert publish(db.hook, [whole])["customers"].rows_written == db.many
+    again = db.publish(pa.concat_tables([many.slice(db.many - 10), people(("x", "", None))]))
+    assert again == Published(11, 1, 0, db.many - 10, 10, created=False)
     assert db.rows("max(customer_id), count(*)") == [("x", 11)]
 
 
@@ -121,7 +123,7 @@ def test_other_databases_are_named() -> None:
     class HttpHook:
         conn_type = "http"
 
-    with pytest.raises(ConfigError, match=r"HttpHook.*'http'.*DuckDB.*Postgres.*SQLite"):
+    with pytest.raises(ConfigError, match=r"HttpHook.*'http'.*DuckDB, Postgres, MySQL.*SQLite or ADBC"):
         publish(HttpHook(), [load(people())])  # type: ignore[arg-type]
 
 
@@ -152,6 +154,7 @@ ROWS = st.dictionaries(
 @given(runs=st.lists(ROWS, min_size=2, max_size=3))
 def test_any_run_after_any_other(db: Database, runs: Sequence[dict[str, tuple[object, ...]]]) -> None:
     """Whatever was there, the table equals the last profiles and the counts are those of a comparison."""
+    assume(db.tells_blanks or all(key == key.rstrip(" ") for run in runs for key in run))
     columns = {"customer_id": pa.string(), "text": pa.string(), "number": pa.int64(), "share": pa.float64()}
     db.publish(profiles([], **columns))  # the database is that of the example before
     before = {row[0]: row[1:] for row in db.rows()}

@@ -46,6 +46,8 @@ def test_no_change_is_not_refused(db: Database) -> None:
 
 def test_columns_may_be_replaced(db: Database) -> None:
     """With "replace", the table has the rows' columns and nothing else, whatever their types were."""
+    if db.is_generic:
+        pytest.skip("a database that nobody knows is not asked to drop columns")
     db.publish(BEFORE)
     rows = profiles(
         [("a", True, 1.5), ("c", None, 2.5)], customer_id=pa.string(), orders=pa.bool_(), spent=pa.float64()
@@ -67,7 +69,7 @@ def test_replacing_columns_is_all_or_nothing(db: Database) -> None:
 
     db.publish(BEFORE)
     rows = profiles([("a", True)], customer_id=pa.string(), orders=pa.bool_())
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(PublishError if db.is_generic else KeyboardInterrupt):
         publish(db.hook, [load(rows, on_schema_change="replace")], before_commit=cancel)
     assert db.rows() == [("a", "a@x.org", 1), ("b", "b@x.org", 2)]
 
@@ -89,7 +91,9 @@ def test_a_dry_run_tells_and_changes_nothing(db: Database) -> None:
         told = publish(db.hook, [load(rows)], dry_run=True)["customers"]
         assert told == Published(1, 0, 1, 1, 0, created=False), change
     assert db.rows() == [("a", "a@x.org", 1), ("b", "b@x.org", 2)]
-    for _, (rows, _) in CHANGES.items():
+    for change, (rows, _) in CHANGES.items():
+        if change == "a wider type" and not db.widens:
+            continue
         db.execute("DROP TABLE customers")
         db.publish(BEFORE)
         told = publish(db.hook, [load(rows)], dry_run=True)["customers"]
