@@ -28,7 +28,7 @@ from airflow_provider_customer360.unify.numberings import settle_numberings
 from airflow_provider_customer360.unify.pii import check_names
 from airflow_provider_customer360.unify.previous import past_types, read_previous
 from airflow_provider_customer360.unify.protection import Protection, protect_profiles
-from airflow_provider_customer360.unify.recall import recall_hashed
+from airflow_provider_customer360.unify.recall import plain_ids, recall_hashed
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
 from airflow_provider_customer360.unify.result import Unified
@@ -127,7 +127,8 @@ def unify(
             keep_ids(engine)
             named = name_customers(engine, plan, config, listed)
             plan = leave_out(engine, plan)
-            plan = replace(plan, warnings=plan.warnings + rules.warnings + named.warnings)
+            told = (*rules.warnings, *named.warnings, *plain_ids(engine, protection))
+            plan = replace(plan, warnings=plan.warnings + told)
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)
