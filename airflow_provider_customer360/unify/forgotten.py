@@ -13,7 +13,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_provider_customer360.unify import records
+from airflow_provider_customer360.unify.config import Config
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.forget_list import Named, name_customers
 from airflow_provider_customer360.unify.keys import first_key
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.resolve import content_id, group_identifiers
@@ -23,15 +25,30 @@ from airflow_provider_customer360.unify.stable_ids import PROFILE_ID
 _DOING = "forgetting people"
 
 
-def leave_out(engine: Engine, plan: Plan) -> Plan:
-    """Leave ``forgotten_customers`` and ``forgotten_past`` out; the plan then counts their rows by source.
+def forget_people(engine: Engine, plan: Plan, config: Config, listed: int) -> tuple[Plan, Named]:
+    """Leave out whom the list names; the plan then counts their rows by source.
 
     Everything that stages from here on read is as if their records had not been there, apart from who is who.
-    Makes ``forgotten_ids`` and ``forgotten_identifiers``.
+    Makes ``forgotten_now`` (``customer_id``, the ids that they have in this run), ``forgotten_ids`` and
+    ``forgotten_identifiers``.
+
+    Args:
+        listed: the length of the list, which `read_forget_list` has read.
     """
+    if not listed:
+        for table in ("forgotten_now", "forgotten_ids"):
+            engine.run(f"CREATE OR REPLACE TABLE {table} (customer_id VARCHAR)")
+        columns = "(identifier_type VARCHAR, identifier_value VARCHAR)"
+        engine.run(f"CREATE OR REPLACE TABLE forgotten_identifiers {columns}")
+        return plan, Named()
+    named = name_customers(engine, plan, config, listed)
     _collect(engine, plan)
-    if not engine.row("SELECT count(*) FROM forgotten_now")[0]:
-        return plan
+    if engine.row("SELECT count(*) FROM forgotten_now")[0]:
+        plan = _leave_out(engine, plan)
+    return plan, named
+
+
+def _leave_out(engine: Engine, plan: Plan) -> Plan:
     counts = _delete_records(engine, plan)
     _rebuild_identities(engine, plan)
     _erase_memory(engine)

@@ -20,15 +20,15 @@ from airflow_provider_customer360.unify.digests import set_salt
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, NoDataError
 from airflow_provider_customer360.unify.events import Recorded, view_events
-from airflow_provider_customer360.unify.forget_list import name_customers, read_forget_list
-from airflow_provider_customer360.unify.forgotten import leave_out
+from airflow_provider_customer360.unify.forget_list import read_forget_list
+from airflow_provider_customer360.unify.forgotten import forget_people
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.numberings import settle_numberings
 from airflow_provider_customer360.unify.pii import check_names
 from airflow_provider_customer360.unify.previous import past_types, read_previous
 from airflow_provider_customer360.unify.protection import Protection, protect_profiles
-from airflow_provider_customer360.unify.recall import recall_hashed
+from airflow_provider_customer360.unify.recall import plain_ids, recall_hashed
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
 from airflow_provider_customer360.unify.result import Unified
@@ -125,9 +125,9 @@ def unify(
             if plan.salted:
                 recall_hashed(engine, protection)
             keep_ids(engine)
-            named = name_customers(engine, plan, config, listed)
-            plan = leave_out(engine, plan)
-            plan = replace(plan, warnings=plan.warnings + rules.warnings + named.warnings)
+            plan, named = forget_people(engine, plan, config, listed)
+            told = (*rules.warnings, *named.warnings, *plain_ids(engine, protection))
+            plan = replace(plan, warnings=plan.warnings + told)
             _log_identities(engine)
         with stage_of("aggregate", "Build profiles"):
             reference = _reference_time(engine, plan, as_of)

@@ -67,6 +67,21 @@ def recall_hashed(engine: Engine, protection: Protection) -> None:
     engine.drop(["known"])
 
 
+def plain_ids(engine: Engine, protection: Protection) -> tuple[str, ...]:
+    """A warning about ids that still tell what is hashed now, being older than that."""
+    key = "split_part(customer_id, ':', 1)"
+    (telling,) = engine.row(
+        f"SELECT count(*) FROM customers WHERE contains(customer_id, ':') AND {protection.applies(key)} "
+        "AND NOT regexp_full_match(customer_id, '[^:]+:[0-9a-f]{32}(~[0-9]+)?')"
+    )
+    if not telling:
+        return ()
+    return (
+        f"{telling:,} customers keep an id that was made from an identifier before pii said to hash it. Ids "
+        "stay; to give all customers new ones, name another identities_table.",
+    )
+
+
 def _check_salt(engine: Engine, protection: Protection) -> None:
     hashed, found, now = engine.row(
         f"SELECT count(*), count(known.digest), (SELECT count(*) FROM known) "

@@ -8,7 +8,7 @@ import sqlite3
 import traceback
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,6 +87,7 @@ def run_dag(
     searchpath: Path | None = None,
     times: int = 1,
     on_line: Callable[[Line], None] = lambda line: None,
+    talkative: Iterable[str] = (),
     **test_arguments: Any,
 ) -> list[Ran]:
     """Run a DAG with the tasks that `build` creates, as often as wanted.
@@ -97,6 +98,7 @@ def run_dag(
         default_args: for all tasks.
         searchpath: the folder of template files.
         on_line: called with each log record at the moment it is made.
+        talkative: loggers with levels of their own, which are to tell everything as well.
         test_arguments: of `DAG.test()`.
     """
     from airflow.sdk import DAG
@@ -128,7 +130,7 @@ def run_dag(
         on_line(line)
 
     results = []
-    with _dag_file(home, dag_id, built), _recorded(record):
+    with _dag_file(home, dag_id, built), _recorded(record, talkative):
         dag = _parsed(home, dag_id)
         for _ in range(times):
             run = dag.test(**({"logical_date": DAY} | test_arguments))
@@ -189,7 +191,7 @@ def _remember(ran: Ran, context: Any) -> None:
 
 
 @contextmanager
-def _recorded(record: Callable[[Line], None]) -> Iterator[None]:
+def _recorded(record: Callable[[Line], None], talkative: Iterable[str]) -> Iterator[None]:
     """Give every log record of any level, of structlog (Airflow's own and operators') and of logging."""
 
     def processor(logger: Any, method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
@@ -211,7 +213,7 @@ def _recorded(record: Callable[[Line], None]) -> Iterator[None]:
             record(Line(entry.name, entry.levelname.lower(), f"{entry.getMessage()}\n{error}".strip()))
 
     before = structlog.get_config()
-    loggers = [logging.getLogger(), logging.getLogger("airflow")]
+    loggers = [logging.getLogger(name) for name in (None, "airflow", *talkative)]
     levels = [logger.level for logger in loggers]
     handler = Handler()
     structlog.configure(

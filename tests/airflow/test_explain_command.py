@@ -18,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.database.tables import parse_table, side_table
-from airflow_provider_customer360.unify import ConfigError, unify
+from airflow_provider_customer360.unify import Config, ConfigError, unify
 from tests.conftest import Postgres
 
 #: The name of a table that is safe only if it is quoted, and a percent sign that is safe only if it is bound.
@@ -104,6 +104,25 @@ def test_the_command_explains_a_customer_of_a_duckdb_file(duck: Path, airflow_db
         "Earlier ids of this customer: c2",
         "No longer in the data: email b***@x.io",
     ]
+
+
+def test_hashed_identities_are_explained_by_their_digests(tmp_path: Path, run: Any, monkeypatch: Any) -> None:
+    """Which needs no salt; they are shortened, and shown in full where values are."""
+    crm = pd.DataFrame({"customer_id": ["c1"], "email": ["ana@x.io"], "user_id": ["u-0001"]})
+    hashed = Config(pii={"email": "hash", "user_id": "drop"})
+    with unify({"crm": crm}, hashed, pii_salt="a salt that nobody knows") as result:
+        identities = result.identities.to_arrow()
+    [email] = [row["identifier_value"] for row in identities.to_pylist() if row["identifier_type"] == "email"]
+    with duckdb.connect(str(tmp_path / "hashed.duckdb")) as connection:
+        write(connection, "customers_identities", identities)
+    connection_of = {"conn_type": "duckdb", "host": str(tmp_path / "hashed.duckdb")}
+    monkeypatch.setenv("AIRFLOW_CONN_HASHED", json.dumps(connection_of))
+    shown = run("c1", "--table", "customers", "--conn-id", "hashed")
+    assert shown.startswith("Customer c1: 3 identifiers")
+    assert f"email {email[:2]}***{email[-2:]}, on 1 record" in shown
+    assert "user_id" in shown
+    assert "u-0001" not in shown
+    assert email in run("c1", "--table", "customers", "--conn-id", "hashed", "--show-values")
 
 
 def test_the_command_ends_with_exit_code_1_and_one_line(duck: Path, airflow_db: None) -> None:

@@ -221,6 +221,19 @@ def test_hashing_begins_and_ends_without_changing_ids() -> None:
         assert len(held) == len(set(held))
 
 
+def test_ids_that_tell_what_is_hashed_are_told() -> None:
+    """They stay, since ids do, and a warning counts them."""
+    users = pd.DataFrame({"user_id": ["u1", "u2"], "amount": [1, 2]})
+    config = Config(pii={"user_id": "hash"})
+    with run({"users": users}) as result:
+        known = result.identities.to_arrow()
+    with protected({"users": users}, config, previous=known) as result:
+        assert {row["customer_id"] for row in rows(result.profiles)} == {"user_id:u1", "user_id:u2"}
+        assert any(text.startswith("2 customers keep an id") for text in result.summary["warnings"])
+    with protected({"users": users}, config) as result:
+        assert not any("keep an id" in text for text in result.summary["warnings"])
+
+
 def test_values_that_look_like_digests_are_values() -> None:
     """Some sources hold hashed e-mails, which are identifiers like others."""
     crm = pd.DataFrame({"hashed_email_id": [f"{i:064x}" for i in range(3)], "amount": [1, 2, 4]})
