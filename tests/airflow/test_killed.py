@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import pendulum
 import psycopg
 import pytest
 
 from tests.airflow.support import Line, run_dag
+from tests.publish.children import forked
 
 if TYPE_CHECKING:
     from tests.conftest import Postgres
@@ -25,146 +25,72 @@ if TYPE_CHECKING:
 CUSTOMERS = 20_000
 #: So many customers leave, and as many come.
 GONE = 5_000
+KILLS = 8
 
-#: Does the operator's work in a process of its own, forked from one that has imported everything. There is
-#: no DAG run around it, because Airflow takes longer to start than the work takes.
-WORKER = """
-import os, sys
-from types import SimpleNamespace
 
-import duckdb, pendulum, pyarrow.parquet
-import airflow.providers.postgres.hooks.postgres
-from airflow_provider_customer360 import Customer360Operator, publish
-from airflow_provider_customer360.database import connections
-from airflow_provider_customer360.extract import sources, sql
-from airflow_provider_customer360.unify import pipeline
+def unify(path: str, uri: str, parent: Connection) -> None:
+    """Do the operator's work, without a DAG run around it: Airflow takes longer to start than that takes."""
+    from airflow_provider_customer360 import Customer360Operator
 
-for path in sys.stdin:
-    if pid := os.fork():
-        print(pid, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-        continue
+    os.environ["AIRFLOW_CONN_PG"] = uri
     task = Customer360Operator(
-        task_id="unify", asset_name="killed", target_conn_id="pg", sources={"orders": {"path": path.strip()}}
+        task_id="unify", asset_name="killed", target_conn_id="pg", sources={"orders": {"path": path}}
     )
     context = {
         "run_id": "killed",
         "dag_run": SimpleNamespace(run_after=pendulum.datetime(2026, 1, 31)),
         "outlet_events": {task.outlets[0]: SimpleNamespace(extra={})},
     }
+    parent.send("begins")
     Customer360Operator.execute.__wrapped__(task, context)
-    os._exit(0)
-"""
+    parent.send("done")
 
 
-@contextmanager
-def worker(log: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """The process that runs the operator once for each path that it is given."""
-    with (
-        log.open("w") as output,
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            env=os.environ | {"AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL"} | environment,
-            cwd=Path(__file__).parents[2],
-            text=True,
-        ) as process,
-    ):
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
+def write(path: Path, day: int) -> tuple[int, int, str, str]:
+    """The data of a day; return what is then in the table."""
+    numbers = range(day * GONE, day * GONE + CUSTOMERS)
+    emails = [f"user{number}@x.example" for number in numbers]
+    amounts = [number + day for number in numbers]
+    pd.DataFrame({"email": emails, "amount": amounts}).to_parquet(path)
+    return CUSTOMERS, sum(amounts), min(emails), max(emails)
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> tuple[Path, Path]:
-    """Yesterday's data and today's: other amounts, some customers gone and some new."""
-    paths = (tmp_path / "old.parquet", tmp_path / "new.parquet")
-    for day, path in enumerate(paths):
-        numbers = range(day * GONE, day * GONE + CUSTOMERS)
-        emails = [f"user{number}@x.example" for number in numbers]
-        pd.DataFrame({"email": emails, "amount": [number + day for number in numbers]}).to_parquet(path)
-    return paths
+def run(path: Path, postgres: Postgres, connection: psycopg.Connection[Any], kill_after: float = 60) -> float:
+    """Unify in a process of its own, until it is done or killed; return how long it took, in seconds."""
+    with forked(unify, str(path), postgres.airflow_uri) as (_, pipe):
+        assert pipe.poll(60)
+        assert pipe.recv() == "begins"
+        started = time.monotonic()
+        assert not pipe.poll(kill_after) or pipe.recv() == "done"
+        seconds = time.monotonic() - started
+    others = "select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    while connection.execute(f"{others} and backend_type = 'client backend'").fetchall():
+        assert time.monotonic() < started + 120, "the server keeps the session"
+    return seconds
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(
-    postgres: Postgres, data: tuple[Path, Path], tmp_path: Path, airflow_db: None
-) -> None:
-    """SIGKILL while loading, while merging or whenever: the old table stays whole, nothing else does."""
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    old, new = data
-    with (
-        psycopg.connect(postgres.dsn, autocommit=True) as connection,
-        psycopg.connect(postgres.dsn) as blocker,
-        worker(tmp_path / "log", AIRFLOW_CONN_PG=postgres.airflow_uri) as process,
-    ):
+def test_killed_at_any_moment(postgres: Postgres, tmp_path: Path, airflow_db: None) -> None:
+    """SIGKILL while reading, while publishing or whenever: the table is of one day, and that is all."""
+    there, other = (
+        (path, write(path, day)) for day, path in enumerate([tmp_path / "0.parquet", tmp_path / "1.parquet"])
+    )
+    look = "select count(*), sum(amount), min(email), max(email) from killed"
+    debris = "select relname from pg_class where relname like '%staging%' or relname like '%customer360%'"
+    moments = random.Random(360)
+    with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute("drop table if exists killed")
-
-        def start(path: Path) -> int:
-            process.stdin.write(f"{path}\n")
-            process.stdin.flush()
-            return int(process.stdout.readline())
-
-        def ended() -> int:
-            return int(process.stdout.readline())
-
-        def table() -> Any:
-            query = "select count(*), sum(amount), min(email), max(email) from killed"
-            return connection.execute(query).fetchone()
-
-        def publishers(statement: str = "") -> bool:
-            query = "select 1 from pg_stat_activity where backend_type = 'client backend' and query ~ %s"
-            mine = [connection.info.backend_pid, blocker.info.backend_pid]
-            query += " and pid <> all(%s)"
-            return bool(connection.execute(query, (statement, mine)).fetchall())
-
-        def wait_for(condition: Callable[[], bool]) -> None:
-            deadline = time.monotonic() + 60
-            while not condition():
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-
-        start(old)
-        assert ended() == 0, (tmp_path / "log").read_text()
-        before = table()
-        started = time.monotonic()
-        start(old)
-        assert ended() == 0
-        seconds = time.monotonic() - started
-
-        def at_random_moments() -> Iterator[tuple[str, str, float]]:
-            moments = random.Random(seed)
-            for _ in range(3):
-                yield "", "lock table killed in share row exclusive mode", moments.uniform(0, seconds)
-
-        # What the publisher is kept from by a lock, and the statement at which it is killed.
-        lock_row = "select from killed where email = 'user{}@x.example' for update"
-        for statement, lock, delay in (
-            ("^(CREATE TEMP|COPY|ANALYZE)", "lock table killed in share row exclusive mode", 0),
-            ("^LOCK TABLE", "lock table killed in share row exclusive mode", 0),
-            ("^DELETE", lock_row.format(0), 0),
-            ("^UPDATE", lock_row.format(GONE), 0),
-            *at_random_moments(),
-        ):
-            blocker.execute(lock)
-            child = start(new)
-            time.sleep(delay)
-            if statement:
-                wait_for(lambda statement=statement: publishers(statement))
-            os.kill(child, signal.SIGKILL)
-            assert ended() == -signal.SIGKILL
-            blocker.rollback()
-            wait_for(lambda: not publishers())
-            assert table() == before, (statement, delay)
-            debris = "select relname from pg_class where relname like '%staging%'"
+        run(there[0], postgres, connection)
+        seconds = run(there[0], postgres, connection)
+        for number in range(KILLS):
+            run(other[0], postgres, connection, (number + moments.random()) / KILLS * seconds)
+            found = connection.execute(look).fetchone()
+            assert found in (there[1], other[1])
             assert connection.execute(debris).fetchall() == []
-        start(new)
-        assert ended() == 0
-        numbers = range(GONE, GONE + CUSTOMERS)
-        emails = [f"user{number}@x.example" for number in numbers]
-        assert table() == (CUSTOMERS, sum(numbers) + CUSTOMERS, min(emails), max(emails))
+            if found == other[1]:
+                there, other = other, there
+        run(other[0], postgres, connection)
+        assert connection.execute(look).fetchone() == other[1]
 
 
 def test_on_kill(

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.faults.servers import Server, postgres_server
+from tests.faults.servers import Server
 from tests.faults.tally import Tally
 
-#: The driver that is used, and the fixture of its server.
-DRIVERS = {"psycopg": "postgres", "psycopg2": "postgres"}
 _TALLIES = pytest.StashKey[dict[str, Tally]]()
+
+
+def _postgres(running: Any, driver: str) -> Server:
+    from tests.faults.postgres import postgres_server
+
+    return postgres_server(running.port, driver)
+
+
+def _mariadb(running: Any, driver: str) -> Server:
+    from tests.faults.mariadb import mariadb_server
+
+    return mariadb_server(running, driver)
+
+
+#: For each driver that a hook may use: the fixture of the server, and what makes a database there.
+DRIVERS: dict[str, tuple[str, Callable[[Any, str], Server]]] = {
+    "psycopg": ("postgres", _postgres),
+    "psycopg2": ("postgres", _postgres),
+    "mysqlclient": ("mariadb", _mariadb),
+    "mysql-connector-python": ("mariadb", _mariadb),
+}
+#: The usual one of each server.
+USUAL = ("psycopg", "mysqlclient")
 
 
 @pytest.fixture(scope="session")
@@ -20,23 +42,19 @@ def servers() -> dict[str, Server]:
     return {}
 
 
-@pytest.fixture(params=["psycopg"])
+@pytest.fixture(params=USUAL)
 def server(
     request: pytest.FixtureRequest, servers: dict[str, Server], monkeypatch: pytest.MonkeyPatch
 ) -> Server:
-    """Each server in turn, with a database of our own, which hooks reach through the connection ``target``.
-
-    Its usual driver, unless a test asks for others of `DRIVERS`.
-    """
+    """Each server in turn, through its usual driver; a test may ask for all of `DRIVERS`."""
     driver: str = request.param
-    running: Any = request.getfixturevalue(DRIVERS[driver])
+    fixture, prepared = DRIVERS[driver]
+    running = request.getfixturevalue(fixture)
     if driver not in servers:
-        servers[driver] = postgres_server(running.port, driver)
-    server = servers[driver]
-    for variable, value in server.environment(server.port).items():
-        monkeypatch.setenv(variable, value)
+        servers[driver] = prepared(running, driver)
+    # Which driver Postgres's hook uses is a variable of its module; what the test leaves there goes.
     monkeypatch.setattr("airflow.providers.postgres.hooks.postgres.USE_PSYCOPG3", driver == "psycopg")
-    return server
+    return servers[driver]
 
 
 @pytest.fixture

@@ -6,17 +6,20 @@ brings the new version, changes nothing where it is there already, and nothing e
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest.mock import patch
 
 from airflow_provider_customer360.publish import Published, publish
+from tests.faults.contents import contents, described, is_version
 from tests.faults.proxy import Moment, Proxy, Step, proxy_to
 from tests.faults.publishers import PATIENCE, Outcome, Publish, Publisher, outcome_of, publisher
 from tests.faults.reader import Reader, reading
-from tests.faults.servers import Content, Server, content, execute, query
+from tests.faults.servers import Server, execute, query
 from tests.faults.tally import Tally
 from tests.faults.versions import LOOK, MISSING, TABLES, Change, Version, first_version, marks_of
 
@@ -44,7 +47,8 @@ class Drill:
     def prepare(self, change: Change) -> Version:
         """Bring the tables to where a run can change them so; return the version that it would bring."""
         if change is Change.FIRST:
-            self.drop_tables()
+            self._drop(*TABLES)
+            self.version = None
             return first_version(self.customers)
         if self.version is None:
             self.next_run(first_version(self.customers), None)
@@ -52,36 +56,27 @@ class Drill:
         if self.version.is_wider:
             execute(self.watcher, "ALTER TABLE customers DROP COLUMN plan")
             self.version = replace(self.version, is_wider=False)
+        if change is Change.MORE:
+            self._drop("customers_identities", "customers_events")
+            self.version = self.version.with_customers_only()
         return self.version.after(change)
 
-    def drop_tables(self) -> None:
-        """As if nobody had ever published."""
+    def _drop(self, *tables: str) -> None:
         self.reader.expect(marks_of(self.version), MISSING)
-        execute(self.watcher, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
-        self.version = None
+        execute(self.watcher, *(f"DROP TABLE IF EXISTS {table}" for table in tables))
         self.reader.expect(MISSING)
 
-    def steps(self, change: Change) -> list[Step]:
-        """The steps of a run, found by one that nothing disturbs."""
-        with self.publishing(self.prepare(change), None) as run:
-            new = run.version
-            assert run.outcome().published is not None
-        turns = list(self.proxy.turns)
-        self.recover("an undisturbed run", new)
-        return [
-            Step(turn.number, replied, turn.sql)
-            for turn in turns
-            for replied in (False, True)
-            if turn.replied or not replied
-        ]
+    def expect(self, *possible: Version) -> None:
+        """From now on, somebody who reads finds the tables as they are or of these versions."""
+        self.reader.expect(marks_of(self.version), *(version.marks for version in possible))
 
     @contextmanager
     def publishing(
-        self, new: Version, moment: Moment | None, *, lock_seconds: float | None = None
+        self, new: Version, moment: Moment | None = None, *, lock_seconds: float | None = None
     ) -> Iterator[Publisher]:
         """A run that brings a version through the proxy, which stops at that moment."""
+        self.expect(new)
         self.proxy.arm(moment)
-        self.reader.expect(marks_of(self.version), new.marks)
         with publisher(self.server, self.proxy.port, new, self.publish, lock_seconds) as run:
             yield run
 
@@ -93,6 +88,21 @@ class Drill:
                 assert not run.is_done(), f"{moment} was never reached: {run.outcome().error}"
             yield run
 
+    def undisturbed(self, change: Change) -> float:
+        """A run that nothing disturbs; return how long it takes, in seconds."""
+        with self.publishing(self.prepare(change)) as run:
+            started = time.monotonic()
+            outcome = run.outcome()
+            seconds = time.monotonic() - started
+        assert outcome.published is not None, outcome.error
+        self.recover("an undisturbed run", run.version)
+        return seconds
+
+    def steps(self, change: Change) -> list[Step]:
+        """The steps of a run after each reply: the server is as it is before the request that follows."""
+        self.undisturbed(change)
+        return [Step(turn.number, True, turn.sql) for turn in self.proxy.turns if turn.replied]
+
     def keeps_a_reader_waiting(self) -> bool:
         """Whether the run that is held is in the way of a read."""
         now = time.monotonic()
@@ -102,52 +112,53 @@ class Drill:
             time.sleep(0.002)
         return False
 
-    def recover(self, what: str, *possible: Version) -> Version | None:
-        """Look at what is left of a run that failed, then run again; return what was left.
+    def recover(self, what: str, new: Version) -> Version | None:
+        """After a run that may have brought a version: look at what is left, and run again.
 
         Args:
             what: what happened to the run, for the report.
-            possible: what may have become of the tables, besides nothing; the first is the next run's.
+
+        Returns:
+            What was left.
         """
-        found = self.settle(what, *possible)
-        self.next_run(possible[0], found)
+        found = self.settle(what, new)
+        self.next_run(new, found)
         return found
 
     def settle(self, what: str, *possible: Version) -> Version | None:
-        """Wait until the server has noticed that a run is over; find out which version the tables are."""
+        """Wait until the server has noticed that runs are over; find out which version the tables are."""
         self.wait_for_the_end()
-        found = content(self.server, self.watcher)
+        found = contents(self.server, self.watcher)
         for version in (self.version, *possible):
             if is_version(found, version, exactly=False):
                 self.version = version
                 self.reader.expect(marks_of(version))
                 return version
         self.tally.wrong.append(f"after {what}: {described(found)}")
-        marks = tuple(map(int, query(self.watcher, LOOK)[0])) if found.keys() == TABLES.keys() else MISSING
-        self.reader.expect(marks)
+        is_complete = found.keys() == TABLES.keys()
+        self.reader.expect(tuple(map(int, query(self.watcher, LOOK)[0])) if is_complete else MISSING)
         return self.version
 
     def next_run(self, new: Version, found: Version | None) -> dict[str, Published]:
-        """The run after: it brings the version whole, and nothing is left of the one before."""
-        self.reader.expect(*{marks_of(self.version), marks_of(found), new.marks})
+        """The run after: it brings the version whole, and nothing is left of the one before.
+
+        Args:
+            found: what the tables are; if that is what the run brings, it has to change nothing.
+        """
+        self.expect(new)
         outcome = outcome_of(lambda: publish(self.server.hook(), new.loads()))
         assert outcome.published is not None, f"the next run failed: {outcome.error}"
         self.wait_for_the_end()
-        self.reader.expect(new.marks)
         self.version = new
-        after = content(self.server, self.watcher)
+        self.reader.expect(new.marks)
+        after = contents(self.server, self.watcher)
         if not is_version(after, new, exactly=True):
             self.tally.wrong.append(f"after the next run: {described(after)}")
         if found is new and any(map(changed_rows, outcome.published.values())):
             self.tally.wrong.append(f"the next run changed what was there: {outcome.published}")
-        self.tally.debris += self.server.debris(self.watcher)
+        left = self.server.debris(self.watcher)
+        self.tally.debris += [thing for thing in left if thing not in self.tally.debris]
         return dict(outcome.published)
-
-    def check(self, outcome: Outcome) -> None:
-        """What every error owes: it is ours, and nobody's data is in it."""
-        if outcome.published is None:
-            assert outcome.is_ours, outcome.error
-            assert not outcome.tells_values, "an error tells a customer's value"
 
     def wait_for_the_end(self) -> None:
         """Until no session of a publisher is left."""
@@ -158,28 +169,30 @@ class Drill:
 
     def judge_reads(self) -> None:
         """Hold every read against what was there at the time."""
-        for read in self.reader.reads:
-            if self.reader.is_expected(read):
-                continue
-            if not read.marks or not read.marks[0]:
+        for marks in self.reader.surprises():
+            if marks == MISSING or 0 in marks[::3]:
                 self.tally.empty += 1
             else:
-                self.tally.wrong.append(f"read: {read.marks}")
+                self.tally.wrong.append(f"read: {marks}")
         self.tally.reads = len(self.reader.reads)
 
 
 @contextmanager
 def drill(
-    server: Server, total: Tally, customers: int, *, pause: float = 0.0, run: Publish = publish
+    server: Server, total: Tally, customers: int, *, pause: float = 0.005, run: Publish = publish
 ) -> Iterator[Drill]:
     """A series of runs with a reader beside them; at the end, all that was seen has to have been right.
 
     Args:
         total: gets the numbers.
-        pause: of the reader between two reads, in seconds; none if its waits are measured.
+        pause: of the reader between two reads, in seconds; 0 where its waits are measured.
         run: what a run calls instead of `publish`.
     """
-    with proxy_to(server.port) as proxy, closing(server.connect()) as watcher:
+    with (
+        patch.dict(os.environ, server.environment(server.port)),
+        proxy_to(server.port) as proxy,
+        closing(server.connect()) as watcher,
+    ):
         execute(watcher, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
         with reading(server, pause) as reader:
             series = Drill(server, proxy, reader, watcher, customers, run)
@@ -189,42 +202,18 @@ def drill(
                 proxy.break_off(reset=False)
         series.judge_reads()
     total.add(series.tally)
-    for kind in ("wrong", "debris"):
-        found = getattr(series.tally, kind)
-        assert not found, f"{kind}: {len(found)}, such as {found[:5]}"
-    assert series.tally.empty == 0, f"{series.tally.empty} reads found nothing"
+    assert not series.tally.wrong, f"{len(series.tally.wrong)} wrong, such as {series.tally.wrong[:5]}"
+    assert not series.tally.debris, f"debris: {series.tally.debris}"
+    assert not series.tally.empty, f"{series.tally.empty} reads found an empty table, or none"
+
+
+def judge_error(outcome: Outcome) -> None:
+    """What every failure owes: it is an error of ours, and tells nobody's data."""
+    if outcome.published is None:
+        assert outcome.is_ours, outcome.error
+        assert not outcome.tells_values, "an error tells a customer's value"
 
 
 def changed_rows(published: Published) -> int:
     """The rows that a run wrote or removed."""
     return published.rows_inserted + published.rows_updated + published.rows_deleted
-
-
-def is_version(found: dict[str, Content], version: Version | None, *, exactly: bool) -> bool:
-    """Whether all tables are of this version; a column that is still empty is nothing unless `exactly`."""
-    if version is None:
-        return not found
-    return found.keys() == TABLES.keys() and all(
-        _is_equal(found[table], version.columns(table), exactly=exactly) for table in TABLES
-    )
-
-
-def _is_equal(found: Content, expected: dict[str, list[object]], *, exactly: bool) -> bool:
-    names, rows = found
-    if not expected.keys() <= set(names) or (exactly and len(names) > len(expected)):
-        return False
-    nothing: list[object] = [None] * len(next(iter(expected.values())))
-    wanted = zip(*(expected.get(name, nothing) for name in names), strict=True)
-    return sorted(map(tuple, rows), key=repr) == sorted(wanted, key=repr)
-
-
-def described(found: dict[str, Content]) -> str:
-    """Tables in a few words."""
-
-    def versions(names: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-        stamps = sorted({str(row[names.index("stamp")]) for row in rows})
-        return f"{len(rows)} rows of version {', '.join(stamps[-3:])}"
-
-    return "; ".join(f"{table}: {versions(*table_content)}" for table, table_content in found.items()) or (
-        "no tables"
-    )

@@ -1,7 +1,7 @@
 """A proxy between a publisher and its server that stops at a chosen moment, and then goes on or breaks off.
 
 Databases and clients take turns: a request, then its reply. The proxy counts the turns, which are therefore
-the same in every run, whatever the driver calls them; a step is the moment before the server sees a request,
+the same in every run, whatever the driver calls them. A step is the moment before the server sees a request,
 or after it has replied and before the client knows.
 """
 
@@ -53,6 +53,10 @@ class Step:
     turn: int
     replied: bool
     sql: str = field(default="", compare=False)
+
+    @property
+    def is_commit(self) -> bool:
+        return self.sql.upper() == "COMMIT"
 
     def bytes_before(self, turn: int, sent: int, *, is_reply: bool) -> int | None:
         return 0 if turn == self.turn and is_reply == self.replied else None

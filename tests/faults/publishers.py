@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -118,11 +117,3 @@ def _said_by(error: BaseException | None) -> Iterator[str]:
     while error is not None:
         yield from (repr(error), *map(repr, error.args), *traceback.format_exception(error))
         error = error.__cause__ or error.__context__
-
-
-def duration(server: Server, version: Version) -> float:
-    """Seconds from the beginning to the end of a run that nothing disturbs."""
-    with publisher(server, server.port, version) as run:
-        started = time.monotonic()
-        assert run.outcome().published is not None
-        return time.monotonic() - started

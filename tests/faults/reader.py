@@ -48,13 +48,16 @@ class Reader:
         """Whether a read that began after that moment is over."""
         return bool(self._last_started.value > moment)
 
-    def is_expected(self, read: Read) -> bool:
-        """Whether a read found what was allowed at some moment between its start and its end."""
+    def surprises(self) -> list[Marks]:
+        """What reads found that was not allowed at any moment between their start and their end."""
         moments = [moment for moment, _ in self._allowed]
-        first = max(bisect.bisect_right(moments, read.started) - 1, 0)
-        # The first reads may be over before anything is said to be expected.
-        last = max(bisect.bisect_right(moments, read.ended), first + 1)
-        return any(read.marks in marks for _, marks in self._allowed[first:last])
+
+        def is_allowed(read: Read) -> bool:
+            first = max(bisect.bisect_right(moments, read.started) - 1, 0)
+            last = max(bisect.bisect_right(moments, read.ended), first + 1)
+            return any(read.marks in marks for _, marks in self._allowed[first:last])
+
+        return [read.marks for read in self.reads if not is_allowed(read)]
 
     def longest_wait(self) -> float:
         """In seconds."""

@@ -11,7 +11,7 @@ class Tally:
     """The numbers of one server.
 
     Attributes:
-        longest_wait: of a reader, in seconds; what was published meanwhile is the key.
+        longest_read: in seconds; what happened meanwhile is the key.
         wrong: tables seen that were neither the old nor the new version, each in words.
         empty: reads that found an empty table, or none where there was one.
         debris: what was still there after the next run, each in words.
@@ -23,7 +23,7 @@ class Tally:
     disks_full: int = 0
     runs_at_once: int = 0
     reads: int = 0
-    longest_wait: dict[str, float] = field(default_factory=dict)
+    longest_read: dict[str, float] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     empty: int = 0
     debris: list[str] = field(default_factory=list)
@@ -31,10 +31,8 @@ class Tally:
     def add(self, other: Tally) -> None:
         """Add the numbers of a test."""
         for one in fields(self):
-            if one.name != "longest_wait":
+            if one.name != "longest_read":
                 setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
-        for meanwhile, seconds in other.longest_wait.items():
-            self.longest_wait[meanwhile] = max(seconds, self.longest_wait.get(meanwhile, 0.0))
 
     def lines(self) -> Iterator[str]:
         """The report."""
@@ -44,7 +42,7 @@ class Tally:
         yield f"disks full               {self.disks_full:>8,}"
         yield f"runs at the same time    {self.runs_at_once:>8,}"
         yield f"reads meanwhile          {self.reads:>8,}"
-        for meanwhile, seconds in self.longest_wait.items():
+        for meanwhile, seconds in self.longest_read.items():
             yield f"longest read             {seconds * 1000:>8,.0f} ms, {meanwhile}"
         yield f"wrong tables seen        {len(self.wrong):>8,}"
         yield f"empty reads              {self.empty:>8,}"

@@ -1,9 +1,9 @@
-"""What is published: versions of three tables. Every mixture of two of them can be told to be one."""
+"""What is published: versions of three tables; a mixture of two of them cannot be taken for one of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
@@ -43,9 +43,10 @@ class Change(StrEnum):
     FEW = "few rows change"
     ALL = "all rows change"
     WIDER = "a column is added"
+    MORE = "tables are added"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Version:
     """The state of all tables after a publish.
 
@@ -54,12 +55,14 @@ class Version:
         stamps: for the number of each customer, the version that changed its rows last.
         logged: the versions that appended events.
         is_wider: the customers have one column more.
+        tables: the names of those that there are.
     """
 
     number: int
     stamps: Mapping[int, int]
     logged: frozenset[int] = field(default_factory=frozenset)
     is_wider: bool = False
+    tables: tuple[str, ...] = tuple(TABLES)
 
     def after(self, change: Change) -> Version:
         """The next version: some customers leave, some come, and of the others few or all change."""
@@ -73,36 +76,32 @@ class Version:
         stamps = {customer: stamp(customer) for customer in range(first, first + len(self.stamps))}
         return Version(number, stamps, self.logged | {number}, change is Change.WIDER)
 
+    def with_customers_only(self) -> Version:
+        """As if the first run had been of a release that made no other table."""
+        return replace(self, tables=("customers",), logged=frozenset())
+
     @cached_property
     def rows(self) -> dict[str, pa.Table]:
         """All rows of each table."""
-        customers = list(self.stamps.items())
-        profiles = [
+        columns = {"customer_id": str, "number": int, "stamp": int, "email": str, "note": str}
+        profiles: list[tuple[Any, ...]] = [
             (f"c{number}", number, stamp, f"{number}.{stamp}@{SECRET}", f"{SECRET} {stamp} " + "-" * 80)
-            for number, stamp in customers
+            for number, stamp in self.stamps.items()
         ]
         if self.is_wider:
+            columns |= {"plan": str}
             profiles = [(*row, f"{SECRET} {row[1]}") for row in profiles]
         identities = [
             (kind, f"{number}@{SECRET}", f"c{number} of {stamp}", number, stamp)
-            for number, stamp in customers
+            for number, stamp in self.stamps.items()
             for kind in ("email", "phone")
         ]
-        columns = {"customer_id": str, "number": int, "stamp": int, "email": str, "note": str, "plan": str}
-        return {
+        tables = {
             "customers": _table(columns, profiles),
-            "customers_identities": _table(
-                {
-                    "identifier_type": str,
-                    "identifier_value": str,
-                    "customer_id": str,
-                    "number": int,
-                    "stamp": int,
-                },
-                identities,
-            ),
-            "customers_events": self._events(self.logged),
+            "customers_identities": _table(_IDENTITIES, identities),
+            "customers_events": _events(self.logged),
         }
+        return {table: tables[table] for table in self.tables}
 
     def columns(self, table: str) -> dict[str, list[Any]]:
         """The values of each column of a table, in the order of its rows."""
@@ -111,7 +110,7 @@ class Version:
 
     def loads(self) -> list[Load]:
         """What a run hands over: of the events its own, of everything else all; two or three batches each."""
-        rows = self.rows | {"customers_events": self._events({self.number})}
+        rows = self.rows | {"customers_events": _events({self.number})}
         return [
             Load(
                 table,
@@ -127,6 +126,8 @@ class Version:
     def marks(self) -> Marks:
         """What `LOOK` finds."""
         marks: list[int] = []
+        if self.tables != tuple(TABLES):
+            return MISSING
         for table in TABLES:
             columns = self.columns(table)
             numbers, stamps = columns["number"], columns["stamp"]
@@ -136,15 +137,6 @@ class Version:
 
     def __str__(self) -> str:
         return f"version {self.number}"
-
-    @staticmethod
-    def _events(versions: Any) -> pa.Table:
-        rows = [
-            (f"{version}-{number}", number, version, f"{SECRET} came")
-            for version in sorted(versions)
-            for number in range(EVENTS)
-        ]
-        return _table({"event_id": str, "number": int, "stamp": int, "what": str}, rows)
 
 
 def first_version(customers: int) -> Version:
@@ -157,11 +149,30 @@ def marks_of(version: Version | None) -> Marks:
     return version.marks if version else MISSING
 
 
-def _table(columns: Mapping[str, type], rows: list[tuple[Any, ...]]) -> pa.Table:
+_IDENTITIES = {
+    "identifier_type": str,
+    "identifier_value": str,
+    "customer_id": str,
+    "number": int,
+    "stamp": int,
+}
+
+
+def _events(versions: Iterable[int]) -> pa.Table:
+    rows = [
+        (f"{version}-{number}", number, version, f"{SECRET} came")
+        for version in sorted(versions)
+        for number in range(EVENTS)
+    ]
+    return _table({"event_id": str, "number": int, "stamp": int, "what": str}, rows)
+
+
+def _table(columns: Mapping[str, type], rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     types = {str: pa.string(), int: pa.int64()}
+    values = zip(*rows, strict=True) if rows else [()] * len(columns)
     return pa.table(
         {
-            name: pa.array(values, types[kind])
-            for (name, kind), values in zip(columns.items(), zip(*rows, strict=True), strict=False)
+            name: pa.array(column, types[kind])
+            for (name, kind), column in zip(columns.items(), values, strict=True)
         }
     )

@@ -12,21 +12,30 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-# Once for all children: pandas is imported by the first pa.array(), the supervisor by the first look-up of a
-# connection.
 import pyarrow as pa
-import pyarrow.compute
 
 from airflow_provider_customer360.publish import publish
 from tests.publish.databases import Database, events, from_environment, identities, load, people
+
+#: One server imports this and each child is its fork: importing Airflow again takes seconds. The first
+#: `pa.array` imports pandas, and the first look-up of a connection the supervisor.
+IMPORTED_ONCE = [
+    __name__,
+    "pandas",
+    "pyarrow.compute",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow_provider_customer360.extract.sources",
+    "airflow_provider_customer360.operators.customer360",
+    "airflow_provider_customer360.unify.pipeline",
+    "tests.faults.publishers",
+]
 
 
 @contextmanager
 def forked(work: Callable[..., None], *arguments: Any) -> Iterator[tuple[BaseProcess, Connection]]:
     """A process that calls a function, and our end of the pipe whose other end is the last argument."""
-    # One server imports Airflow and each child is its fork; importing it again takes seconds a test.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(IMPORTED_ONCE)
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(*arguments, theirs), daemon=True)
     process.start()

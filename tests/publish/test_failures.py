@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from airflow_provider_customer360.publish import (
     publish,
     table_exists,
 )
-from airflow_provider_customer360.unify.errors import PublishError, TransientError
+from airflow_provider_customer360.unify.errors import PublishError
 from tests.publish.children import child_publishing
 from tests.publish.databases import Database, described, events, identities, load, people, profiles
 
@@ -202,30 +201,6 @@ def test_a_key_that_is_too_long_for_an_index(pg: Database) -> None:
     assert digits[:40] not in everything_said_by(caught.value)
 
 
-@pytest.mark.parametrize("moment", ["loading", "merged"])
-def test_a_lost_connection_is_worth_a_retry(pg: Database, moment: str) -> None:
-    """A server that goes away is a transient failure, wherever it happens."""
-    pg.publish(OLD)
-
-    def end_all() -> None:
-        pg.query(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield from NEW.to_batches()
-        if moment == "loading":
-            end_all()
-        yield from people(("z", SECRET, 1)).to_batches()
-
-    with pytest.raises(TransientPublishError, match="run the task again") as caught:
-        publish(pg.hook, [load(batches(), schema=NEW.schema)], before_commit=end_all)
-    assert isinstance(caught.value, TransientError)
-    assert SECRET not in everything_said_by(caught.value)
-    assert_untouched(pg)
-
-
 def test_a_server_that_is_not_there_is_worth_a_retry(pg: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the connection, not its password."""
     nothing = f"postgres://me:{SECRET[:6]}@127.0.0.1:1/nothing"
@@ -269,36 +244,6 @@ def test_connections_are_closed(db: Database, monkeypatch: pytest.MonkeyPatch) -
     assert len(opened) >= 3
     for connection in opened:
         assert db.is_closed(connection)
-
-
-def test_a_poller_never_finds_half_a_table(pg: Database) -> None:
-    """Over many replacements, every read is of one of them, complete."""
-
-    def generation(number: int) -> pa.Table:
-        return people(*((f"{n}", "x" * 50, number) for n in range(number, number + 500)))
-
-    pg.publish(generation(0))
-    stop = threading.Event()
-    reads: list[tuple[int, int, int]] = []
-
-    def poll() -> None:
-        import psycopg
-
-        with psycopg.connect(os.environ["AIRFLOW_CONN_LOOK"].replace("postgres:", "postgresql:")) as reader:
-            reader.autocommit = True
-            while not stop.is_set():
-                reads.extend(reader.execute("SELECT count(*), min(orders), max(orders) FROM customers"))
-
-    thread = threading.Thread(target=poll)
-    thread.start()
-    try:
-        for number in range(1, 11):
-            pg.publish(generation(number))
-    finally:
-        stop.set()
-        thread.join()
-    assert len({read[1] for read in reads}) > 3
-    assert all(read == (500, read[1], read[1]) for read in reads)
 
 
 def test_rows_that_are_dicts(pg: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,40 +122,6 @@ def test_readers_see_the_old_tables_until_the_commit(db: Database) -> None:
     assert seen == OLD
 
 
-def test_a_poller_never_finds_tables_of_different_runs(pg: Database) -> None:
-    """Over many runs, every read of both tables is of one and the same run, complete."""
-
-    def generation(number: int) -> list[Load]:
-        rows = range(number, number + 300)
-        customers = people(*((f"{n}", None, number) for n in rows))
-        return [load(customers), identities(*(("email", f"{n}", f"{number}") for n in rows))]
-
-    publish(pg.hook, generation(0))
-    reads: list[tuple[Any, ...]] = []
-    stop = threading.Event()
-
-    def poll() -> None:
-        with closing(pg.hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
-            while not stop.is_set():
-                cursor.execute(
-                    "SELECT count(*), min(c.orders), max(c.orders), min(i.customer_id), max(i.customer_id) "
-                    "FROM customers c FULL JOIN identities i ON i.identifier_value = c.customer_id"
-                )
-                reads.append(tuple(cursor.fetchone()))
-                connection.commit()
-
-    thread = threading.Thread(target=poll)
-    thread.start()
-    try:
-        for number in range(1, 11):
-            publish(pg.hook, generation(number))
-    finally:
-        stop.set()
-        thread.join()
-    assert len({read[1] for read in reads}) > 3
-    assert all(read == (300, read[1], read[1], f"{read[1]}", f"{read[1]}") for read in reads)
-
-
 @pytest.mark.parametrize("spelling", ["same", "schema", "case"])
 def test_a_table_is_published_to_once(db: Database, spelling: str) -> None:
     """Two loads for one table are a mistake, however they spell it; nothing is read or written."""
