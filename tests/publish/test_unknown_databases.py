@@ -159,7 +159,7 @@ def test_a_turn_that_was_lost(postgres_db: Database) -> None:
         holder = "state = 'idle in transaction' AND query LIKE '%customer360_locks%'"
         assert postgres_db.query(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {holder}")
 
-    with pytest.raises(TransientPublishError, match="Waiting for other runs that publish .* failed"):
+    with pytest.raises(TransientPublishError, match=r"Waiting for other runs .* failed"):
         postgres_db.publish(NEW, before_commit=end_holder)
     assert len(postgres_db.rows()) == 2
     assert postgres_db.publish(NEW).rows_deleted == 1
