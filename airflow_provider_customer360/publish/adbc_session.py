@@ -164,7 +164,13 @@ class AdbcSession(_Adbc):
         super().load(staging, without_nul(batch))
 
     def begin(self, targets: Sequence[Table]) -> None:
-        """Nothing that all databases share orders publishers."""
+        # Nothing that all databases share orders publishers. From here on one sees what others did before
+        # and, where the database can, of two that write at once one fails.
+        self._connection.commit()
+        try:
+            self.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+        except Exception:  # a broken connection will be noticed by the next statement
+            self._connection.rollback()
 
     def commit(self) -> None:
         self._connection.commit()
