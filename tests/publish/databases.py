@@ -220,6 +220,11 @@ class Database:
         monkeypatch.setattr(hook, "get_sqlalchemy_engine", listened_to)
         return opened
 
+    def possible(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that a table or column may have: Firebird's end with no blank."""
+        is_short = self.name == "firebird"
+        return [name for name in names if not is_short or (len(name) < 32 and name == name.rstrip(" "))]
+
     def is_closed(self, connection: Any) -> bool:
         """Whether a driver's connection cannot be used any more."""
         if self.name == "firebird":
