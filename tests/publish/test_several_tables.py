@@ -91,7 +91,8 @@ def test_a_failure_of_one_table_leaves_all(db: Database, cause: str) -> None:
     if cause == "its source":
         last = failing(last)
     elif cause == "its constraint":  # the other tables are written by then
-        db.execute("DELETE FROM identities", "CREATE UNIQUE INDEX one_each ON identities (customer_id)")
+        unique = f"CREATE UNIQUE INDEX one_each ON identities {db.indexed('customer_id')}"
+        db.execute("DELETE FROM identities", unique)
     else:
         check = cancel
     before = db.everything()
@@ -175,10 +176,10 @@ def test_a_table_is_published_to_once(db: Database, spelling: str) -> None:
 def test_hostile_names(db: Database) -> None:
     """Whatever tables and the columns of their keys are called, that is what they are called."""
     names = db.possible(HOSTILE)
-    tables = ['"' + name.replace('"', '""') + '"' for name in names[:12]]
+    tables = ['"' + name.replace('"', '""') + '"' for name in names[:11]]
     rows = {
         table: profiles([(n, "x", n)], **{one: pa.int64(), other: pa.string(), "value": pa.int64()})
-        for n, (table, one, other) in enumerate(zip(tables, names[:12], names[12:], strict=False))
+        for n, (table, one, other) in enumerate(zip(tables, names[:11], names[12:], strict=False))
     }
     loads = [load(one, table, *one.schema.names[:2]) for table, one in rows.items()]
     assert all(result.rows_inserted == 1 for result in publish(db.hook, loads).values())
