@@ -27,7 +27,7 @@ from airflow_provider_customer360.publish.sqlalchemy_session import SqlalchemySe
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
 from tests.publish.conftest import prepared
 from tests.publish.databases import Database, identities, load, people, profiles
-from tests.publish.test_failures import NEW, OLD, wait_until
+from tests.publish.test_failures import NEW, OLD, SECRET, everything_said_by, wait_until
 
 KEY = {"customer_id": pa.string()}
 
@@ -224,3 +224,19 @@ def test_a_hook_without_an_engine(unknown: Database, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(hook, "get_sqlalchemy_engine", engine)
     with pytest.raises(ConfigError, match=r"no SQLAlchemy engine \(NoSuchModuleError\).*install its"):
         publish(hook, [load(OLD)])
+
+
+def test_a_server_that_is_not_there(postgres_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is worth a retry, and the message names the connection, not its password."""
+    monkeypatch.setenv("AIRFLOW_CONN_TARGET", f"postgres://me:{SECRET[:6]}@127.0.0.1:1/nothing")
+    with pytest.raises(TransientPublishError, match="Connecting with 'target'") as caught:
+        postgres_db.publish(OLD)
+    assert SECRET[:6] not in everything_said_by(caught.value)
+
+
+def test_a_failure_quotes_nobody(unknown: Database) -> None:
+    """SQLAlchemy's own message has all parameters; the driver's code is what gets out."""
+    with pytest.raises(PublishError, match=r"\(22001\)") as caught:
+        unknown.publish(people((SECRET * 60, None, 1)))
+    assert SECRET not in everything_said_by(caught.value)
+    assert unknown.tables() == set()
