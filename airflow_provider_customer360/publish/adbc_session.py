@@ -140,11 +140,12 @@ class AdbcDuckDBSession(_StatedTransactions, DuckDBSession):
 
 
 class AdbcSession(_Adbc):
-    """Any other database: one transaction from the connection on, in standard SQL."""
+    """Any other database, in standard SQL; it promises what `sqlalchemy_session` does."""
 
     def __init__(self, connection: Any, vendor: str) -> None:
         self.dialect = replace(GENERIC, name=vendor)
         self._connection = connection
+        self._loaded: dict[str, int] = {}
         try:
             connection.adbc_connection.set_autocommit(False)
         except connection.NotSupportedError:
@@ -158,9 +159,18 @@ class AdbcSession(_Adbc):
 
     def _load(self, table: str, batch: pa.RecordBatch) -> None:
         super()._load(table, without_nul(batch))
+        self._loaded[table] = self._loaded.get(table, 0) + batch.num_rows
 
     def begin(self, targets: Sequence[Table]) -> None:
-        """Nothing that all databases share orders publishers."""
+        # What others have committed becomes visible, and what was staged stays if the rest is undone. The
+        # standard lets a database empty its temporary tables here; ours do not.
+        self.commit()
+        for table, rows in self._loaded.items():
+            if self.fetch(f"SELECT count(*) FROM {table}") != [(rows,)]:
+                raise PublishError(
+                    f"{self.dialect.name} lost rows of a temporary table; nothing was written. Give "
+                    "target_conn_id another connection."
+                )
 
     def release(self) -> None:
         self.rollback()

@@ -18,7 +18,7 @@ from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.mysql_session import MySQLSession
 from airflow_provider_customer360.publish.plan import Relation
 from airflow_provider_customer360.publish.postgres_session import PostgresSession
-from airflow_provider_customer360.publish.sqlalchemy_session import SqlalchemySession
+from airflow_provider_customer360.publish.sqlalchemy_session import SqlalchemySession, connected
 from airflow_provider_customer360.publish.sqlite_session import SqliteSession
 from airflow_provider_customer360.unify.errors import ConfigError
 
@@ -81,7 +81,8 @@ def open_session(hook: DbApiHook) -> Session:
     conn_type = getattr(hook, "conn_type", None)
     if conn_type not in _SESSIONS:
         engine = _engine(hook)
-        return _opened(lambda: guarded(engine.connect, "Connecting"), SqlalchemySession)
+        connect = partial(guarded, partial(connected, engine), f"Connecting with {hook.get_conn_id()!r}")
+        return _opened(connect, SqlalchemySession)
     opened = partial(_opened, partial(_connected, hook), _SESSIONS[conn_type])
     return opened_alone(opened) if conn_type == "adbc" else opened()
 

@@ -34,7 +34,7 @@ from airflow_provider_customer360.unify.quoting import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.types import TypeEngine
 
 #: Rows of one call of the driver's executemany.
@@ -164,6 +164,12 @@ class SqlalchemySession:
             )
         except Exception:  # a type that is known by name only
             return type(type_).__name__
+
+
+def connected(engine: Engine) -> Connection:
+    """A connection; errors are the driver's own."""
+    with _drivers_own_errors():
+        return engine.connect()
 
 
 def _dialect(connection: Connection, keeping: Keeping) -> Dialect:

@@ -80,7 +80,7 @@ def _attempt(session: Session, make: Callable[[], None], is_there: Callable[[], 
     """Make what is not there; that another run makes it at the same moment is no failure."""
     if not is_there():
         failure = _failure_of(session, make)
-        if failure and not is_there():
+        if isinstance(failure, PublishError) or (failure and not is_there()):
             raise failure
     session.rollback()
 
@@ -107,6 +107,8 @@ def _add(session: Session, locks: Table, row: str) -> None:
     session.execute(insert)
     session.rollback()
     if _rows(session, locks, row):
+        session.execute(f"DELETE FROM {locks.quoted} WHERE {_TARGET} = {literal(row)}")
+        session.commit()
         raise PublishError(
             f"{session.dialect.name} does not undo what a transaction has written, so that readers would see "
             "tables half-written; nothing was written. Give target_conn_id another connection."

@@ -235,7 +235,8 @@ class Database:
     def create_unique_index(self, index: str, table: str, text_column: str) -> None:
         """An index that refuses the same text twice."""
         column = self.words.indexed_text.format(column=text_column)
-        self.execute(f"CREATE UNIQUE INDEX {index} ON {table} ({column})")
+        column = column if self.name == "firebird" else f"({column})"
+        self.execute(f"CREATE UNIQUE INDEX {index} ON {table} {column}")
 
     def drop_index(self, index: str, table: str) -> None:
         self.execute(self.words.drop_index.format(index=index, table=table))
@@ -313,6 +314,11 @@ class Database:
         monkeypatch.setattr(hook, "get_conn", remembered)
         monkeypatch.setattr(hook, "get_sqlalchemy_engine", listened_to)
         return opened
+
+    def possible(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that a table or column may have: Firebird's end with no blank."""
+        is_short = self.name == "firebird"
+        return [name for name in names if not is_short or (len(name) < 32 and name == name.rstrip(" "))]
 
     def is_closed(self, connection: Any) -> bool:
         """Whether a driver's connection cannot be used any more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +21,7 @@ from airflow_provider_customer360.publish import (
     table_exists,
 )
 from airflow_provider_customer360.publish.adbc_session import AdbcPostgresSession, AdbcSession
+from airflow_provider_customer360.publish.dialects import GENERIC
 from airflow_provider_customer360.unify.errors import PublishError
 from tests.publish.children import child_publishing
 from tests.publish.conftest import prepared
@@ -29,11 +31,11 @@ from tests.publish.test_failures import NEW, OLD, SECRET, everything_said_by
 KEY = {"customer_id": pa.string()}
 
 
-@pytest.fixture(params=["adbc-duckdb", "adbc-postgres"])
+@pytest.fixture
 def unknown(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     """A database that the package knows nothing of but that it speaks SQL."""
     monkeypatch.setattr(adbc_session, "_VENDORS", {})
-    return prepared(request.param, request, tmp_path, monkeypatch)
+    return prepared("adbc-postgres", request, tmp_path, monkeypatch)
 
 
 def named(
@@ -136,6 +138,16 @@ class Unable:
         if options.get("temporary"):
             raise self.NotSupportedError
         self.ingested.append({"table": table, "columns": batch.schema.names, **options})
+
+
+def test_temporary_tables_that_lose_rows(unknown: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that empties them when it commits would have all customers removed."""
+    unknown.publish(OLD)
+    create = replace(GENERIC, temporary=f"{GENERIC.temporary} ON COMMIT DELETE ROWS")
+    monkeypatch.setattr(adbc_session, "GENERIC", create)
+    with pytest.raises(PublishError, match="lost rows of a temporary table; nothing was written"):
+        unknown.publish(NEW)
+    assert len(unknown.rows()) == 2
 
 
 def test_a_driver_without_transactions_is_refused() -> None:

@@ -125,6 +125,8 @@ def test_readers_see_the_old_tables_until_the_commit(db: Database) -> None:
 @pytest.mark.parametrize("spelling", ["same", "schema", "case"])
 def test_a_table_is_published_to_once(db: Database, spelling: str) -> None:
     """Two loads for one table are a mistake, however they spell it; nothing is read or written."""
+    if db.name == "firebird" and spelling == "schema":
+        pytest.skip("Firebird has no schemas")
     again = {"same": "customers", "schema": f"{db.default_schema}.customers", "case": "Customers"}[spelling]
     loads = [load(people()), failing(load(people(), again))]
     if spelling == "case" and not db.ignores_case:
@@ -138,18 +140,19 @@ def test_a_table_is_published_to_once(db: Database, spelling: str) -> None:
 
 def test_hostile_names(db: Database) -> None:
     """Whatever tables and the columns of their keys are called, that is what they are called."""
-    tables = ['"' + name.replace('"', '""') + '"' for name in HOSTILE[:12]]
+    names = db.possible(HOSTILE)
+    tables = ['"' + name.replace('"', '""') + '"' for name in names[:11]]
     rows = {
         table: profiles([(n, "x", n)], **{one: pa.int64(), other: pa.string(), "value": pa.int64()})
-        for n, (table, one, other) in enumerate(zip(tables, HOSTILE[:12], HOSTILE[12:], strict=False))
+        for n, (table, one, other) in enumerate(zip(tables, names[:11], names[12:], strict=False))
     }
     loads = [load(one, table, *one.schema.names[:2]) for table, one in rows.items()]
     assert all(result.rows_inserted == 1 for result in publish(db.hook, loads).values())
     expected = fingerprint(db.hook, tables)
-    assert expected == Fingerprint(tuple(tables), (1,) * 12)
+    assert expected == Fingerprint(tuple(tables), (1,) * len(rows))
     again = publish(db.hook, loads, expect=expected)
     assert all(result.rows_unchanged == 1 for result in again.values())
-    assert [db.rows(table=table) for table in tables] == [[(n, "x", n)] for n in range(12)]
+    assert [db.rows(table=table) for table in rows] == [[(n, "x", n)] for n in range(len(rows))]
 
 
 def in_background(db: Database, loads: Sequence[Load], **arguments: Any) -> Future[dict[str, Published]]:

@@ -83,6 +83,8 @@ def test_decimals(db: Database, precision: int, scale: int) -> None:
 
 def test_decimals_are_numbers(db: Database) -> None:
     """SQL can compare, order and add them."""
+    if db.name == "firebird":
+        pytest.skip("Firebird 3 has 18 digits: decimals of more are text")
     kind = pa.decimal128(38, 2)
     db.publish(one_column([Decimal("9.50"), Decimal("10.00"), Decimal("100.25")], kind))
     assert db.query("SELECT count(*) FROM customers WHERE value > 9.75") == [(2,)]
@@ -154,16 +156,17 @@ HOSTILE = [
 
 def test_hostile_column_names(db: Database) -> None:
     """Whatever a column is called, it is a column and nothing else."""
-    columns = {"customer_id": pa.string()} | {name: pa.int64() for name in HOSTILE}
-    db.publish(profiles([("a", *range(len(HOSTILE)))], **columns))
-    published = db.publish(profiles([("a", *range(1, len(HOSTILE) + 1))], **columns))
+    names = db.possible(HOSTILE)
+    columns = {"customer_id": pa.string()} | {name: pa.int64() for name in names}
+    db.publish(profiles([("a", *range(len(names)))], **columns))
+    published = db.publish(profiles([("a", *range(1, len(names) + 1))], **columns))
     assert published.rows_updated == 1
-    assert db.rows() == [("a", *range(1, len(HOSTILE) + 1))]
+    assert db.rows() == [("a", *range(1, len(names) + 1))]
 
 
 def test_hostile_table_names(db: Database) -> None:
     """Whatever a table is called, it is a table and nothing else."""
-    for number, name in enumerate(HOSTILE[::2]):
+    for number, name in enumerate(db.possible(HOSTILE)[::2]):
         table = '"' + name.replace('"', '""') + '"'
         if db.refuses_name(name):
             with pytest.raises(ConfigError, match="target_table has the name"):
