@@ -54,7 +54,7 @@ def _explanation(arguments: Namespace) -> Explanation:
 
 
 def _rows(hook: DbApiHook, place: str, identities: Table, customer_id: str) -> list[dict[str, object]]:
-    relation = identities.quoted
+    relation = identities.quoted_for(hook)
     if hook.placeholder == "%s":
         relation = relation.replace("%", "%%")
     sql = identities_of(relation, hook.placeholder)

@@ -14,8 +14,28 @@ _TRANSIENT_CODES = ("08", "40", "53", "55P03", "57P", "SQLITE_BUSY", "SQLITE_LOC
 _TRANSIENT_STATES = frozenset({"IO", "TIMEOUT"})
 #: Its numbers: too many connections, shutdown, disk or table full, locks, interrupted, connections lost.
 _TRANSIENT_NUMBERS = frozenset(
-    {1021, 1040, 1053, 1114, 1205, 1213, 1317, 1927, 2002, 2003, 2006, 2013, 2055, 3024, 4031}
+    {
+        *(1021, 1026, 1114),  # disk or table full
+        *(1040, 1203, 1226, 2002, 2003, 2005),  # no connection: too many, server or its name not found
+        *(1053, 1152, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 2055, 4031),  # connection lost, server stops
+        *(1205, 1213, 1412),  # a lock, a deadlock, somebody altered the table
+        *(1317, 1969, 3024),  # interrupted, by somebody or because it took too long
+    }
 )
+#: What its messages say of names, where no value follows. A value may have quotes: the last ones count.
+_NAMED = {
+    1048: r"Column '(?P<column>[^']+)' cannot be null",
+    1062: r".* for key '(?P<constraint>[^']+)'",
+    1264: r"Out of range value for column '(?P<column>[^']+)' at row \d+",
+    1406: r"Data too long for column '(?P<column>[^']+)' at row \d+",
+    **dict.fromkeys(
+        (1216, 1217, 1451, 1452), r".*CONSTRAINT [\"`](?P<constraint>[^\"`]+)[\"`] FOREIGN KEY.*"
+    ),
+    3819: r"Check constraint '(?P<constraint>[^']+)' is violated\.",
+    4025: r"CONSTRAINT `(?P<constraint>[^`]+)` failed for .*",
+}
+#: What publishing calls the columns of its own tables.
+_STAGED = re.compile(r"c\d+")
 #: Raised without a code when a connection is refused or breaks, or a DuckDB file is in use.
 _BROKEN = frozenset({"OperationalError", "InterfaceError", "ConnectionTimeout"})
 _DUCKDB_BUSY = frozenset({"IOException", "ConnectionException", "TransactionException"})
@@ -80,7 +100,22 @@ def _adbc_details(error: Any) -> dict[str, str]:
 def number_of(error: Exception) -> int | None:
     """MySQL's number of the error, or None."""
     first = getattr(error, "errno", None) or (error.args[0] if error.args else None)
-    return first if isinstance(first, int) and driver_of(type(error)) in _MYSQL else None
+    # A driver that has lost its connection before says -1 or 0.
+    is_number = isinstance(first, int) and first > 0 and driver_of(type(error)) in _MYSQL
+    return first if is_number else None
+
+
+def message_of(error: Exception) -> str:
+    """What MySQL says of an error whose number it has; it may quote a row."""
+    return str(getattr(error, "msg", None) or (error.args[1] if len(error.args) > 1 else ""))
+
+
+def named_by_mysql(error: Exception) -> tuple[str, str] | None:
+    """ "constraint" or "column" and the name of the one that an error of MySQL is about."""
+    pattern = _NAMED.get(number_of(error) or 0)
+    match = re.fullmatch(pattern, message_of(error), re.DOTALL) if pattern else None
+    ((kind, name),) = match.groupdict().items() if match else [("", "")]
+    return (kind, name) if name and not _STAGED.fullmatch(name) else None
 
 
 def is_transient(error: Exception) -> bool:
@@ -89,10 +124,8 @@ def is_transient(error: Exception) -> bool:
     number = number_of(error)
     if isinstance(error, (ConnectionError, TimeoutError)):
         return True
-    if code or number is not None:
-        return (
-            number in _TRANSIENT_NUMBERS
-            or (code or "").startswith(_TRANSIENT_CODES)
-            or code in _TRANSIENT_STATES | _DUCKDB_BUSY
-        )
+    if number is not None:
+        return number in _TRANSIENT_NUMBERS
+    if code:
+        return code.startswith(_TRANSIENT_CODES) or code in _TRANSIENT_STATES | _DUCKDB_BUSY
     return name in (_DUCKDB_BUSY if driver == "duckdb" else _BROKEN)

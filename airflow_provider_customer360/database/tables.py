@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.errors import ConfigError
 from airflow_provider_customer360.unify.quoting import quoted
 
+if TYPE_CHECKING:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
 _PART = r'(?:"(?:[^"]|"")+"|[^".]+)'
 _TABLE = re.compile(rf"({_PART})(?:\.({_PART}))?", re.DOTALL)
+
+
+#: Connection types whose databases quote names otherwise than the standard does.
+_QUOTES = {"mysql": "`"}
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,12 @@ class Table:
     def quoted(self) -> str:
         """The name as SQL."""
         return ".".join(quoted(part) for part in (self.schema, self.name) if part is not None)
+
+    def quoted_for(self, hook: DbApiHook) -> str:
+        """The name as SQL for a session of the hook that nobody has told to take double quotes."""
+        quote = _QUOTES.get(str(getattr(hook, "conn_type", None)), '"')
+        parts = [part for part in (self.schema, self.name) if part is not None]
+        return ".".join(quote + part.replace(quote, quote * 2) + quote for part in parts)
 
     def __str__(self) -> str:
         return self.name if self.schema is None else f"{self.schema}.{self.name}"

@@ -55,8 +55,9 @@ def _query(spec: Mapping[str, Any]) -> Iterator[pa.Table]:
     from airflow_provider_customer360.database.connections import hook_of
     from airflow_provider_customer360.extract.sql import read_sql, table_query
 
-    sql = spec["sql"] if "sql" in spec else table_query(spec["table"])
-    yield from read_sql(hook_of(spec["conn_id"]), sql, spec.get("parameters"))
+    hook = hook_of(spec["conn_id"])
+    sql = spec["sql"] if "sql" in spec else table_query(hook, spec["table"])
+    yield from read_sql(hook, sql, spec.get("parameters"))
 
 
 def _pulled(task: BaseOperator, context: Context, name: str, task_id: str) -> Any:

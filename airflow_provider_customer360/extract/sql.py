@@ -13,7 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from airflow_provider_customer360.database.failures import code_of, driver_of, is_transient, number_of
+from airflow_provider_customer360.database.failures import (
+    code_of,
+    driver_of,
+    is_transient,
+    message_of,
+    number_of,
+)
 from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.unify.errors import (
     ConfigError,
@@ -40,6 +46,16 @@ _POSTGRES_TYPES = {
     1184: "timestamptz",
     1700: "numeric",
 }
+#: MySQL's (enum_field_types). A TEXT is a BLOB there, and a DECIMAL does not tell its digits.
+_MYSQL_TYPES = {
+    **dict.fromkeys((1, 2, 3, 8, 9, 13), "int64"),
+    **dict.fromkeys((4, 5), "float64"),
+    7: "timestamptz",
+    10: "date32",
+    12: "timestamp",
+    16: "bits",
+    **dict.fromkeys((15, 253, 254), "large_string"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,11 +66,13 @@ class _Way:
         cursor: gives a cursor that does not fetch the whole result at once.
         types: the driver's type codes, as far as they are known.
         drains: closing the cursor early would read all that is left; closing the connection does not.
+        prepare: is given the connection first.
     """
 
     cursor: Callable[[Any], Any]
     types: Mapping[int, str] = field(default_factory=dict)
     drains: bool = False
+    prepare: Callable[[Any], None] = lambda connection: None
 
 
 def _psycopg2_cursor(connection: Any) -> Any:
@@ -67,6 +85,14 @@ def _psycopg_cursor(connection: Any) -> Any:
     return connection.cursor(name=_unique_name(), row_factory=import_module("psycopg.rows").tuple_row)
 
 
+def _in_utc(connection: Any) -> None:
+    """Let MySQL give a TIMESTAMP, which is an instant, in UTC; a DATETIME stays what it is."""
+    if hasattr(connection, "set_character_set"):  # else old libraries lose what is not in latin1
+        connection.set_character_set("utf8mb4")
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("SET SESSION time_zone = '+00:00'")
+
+
 def _unique_name() -> str:
     return f"customer360_{uuid4().hex}"
 
@@ -75,12 +101,19 @@ def _unique_name() -> str:
 _WAYS = {
     "psycopg": _Way(_psycopg_cursor, _POSTGRES_TYPES),
     "psycopg2": _Way(_psycopg2_cursor, _POSTGRES_TYPES),
-    "MySQLdb": _Way(lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor), drains=True),
-    "pymysql": _Way(lambda c: c.cursor(import_module("pymysql.cursors").SSCursor), drains=True),
+    "MySQLdb": _Way(
+        lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
+    ),
+    "mysql": _Way(lambda c: c.cursor(), _MYSQL_TYPES, True, _in_utc),
+    "pymysql": _Way(
+        lambda c: c.cursor(import_module("pymysql.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
+    ),
 }
 _ANY_DRIVER = _Way(lambda connection: connection.cursor())
 
 _ABOUT_NAMES = frozenset({"CatalogException", "BinderException"})
+#: MySQL's numbers: no such database, column or table.
+_ABOUT_NAMES_IN_MYSQL = frozenset({1049, 1054, 1146})
 _NO_RESULT = "The SQL of the source returns no rows and columns; give one SELECT."
 
 
@@ -106,9 +139,10 @@ def read_sql(
         TransientSourceError: the connection is lost or refused.
     """
     failure: SourceError | None = None
+    cursors: list[Any] = []  # MySQL's reads all that is left when it goes, unless its connection went before
     try:
         with closing(hook.get_conn()) as connection:
-            yield from _batches(connection, sql, parameters, batch_rows)
+            yield from _batches(connection, cursors, sql, parameters, batch_rows)
     except Customer360Error:
         raise
     except Exception as error:
@@ -119,14 +153,14 @@ def read_sql(
         raise failure
 
 
-def table_query(table: str) -> str:
+def table_query(hook: DbApiHook, table: str) -> str:
     """The query of a whole table, named ``table`` or ``schema.table``.
 
     Raises:
         SourceError: the text names no table.
     """
     try:
-        return f"SELECT * FROM {parse_table(table).quoted}"
+        return f"SELECT * FROM {parse_table(table).quoted_for(hook)}"
     except ConfigError:
         raise SourceError(
             f"table is {table!r}; give 'name' or 'schema.name', and put a part that has a dot in double "
@@ -134,13 +168,17 @@ def table_query(table: str) -> str:
         ) from None
 
 
-def _batches(connection: Any, sql: str, parameters: Parameters, batch_rows: int) -> Iterator[pa.Table]:
+def _batches(
+    connection: Any, cursors: list[Any], sql: str, parameters: Parameters, batch_rows: int
+) -> Iterator[pa.Table]:
     driver = driver_of(type(connection))
     if driver == "duckdb":
         yield from _arrow_of_duckdb(connection, sql, parameters, batch_rows)
         return
     way = _WAYS.get(driver or "", _ANY_DRIVER)
+    way.prepare(connection)
     cursor = way.cursor(connection)
+    cursors.append(cursor)
     try:
         # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
         cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
@@ -179,12 +217,19 @@ def _table(description: Sequence[Any], rows: Sequence[Sequence[Any]], types: Map
     columns = []
     values: Any = zip(*rows, strict=True) if rows else [()] * len(description)
     for described, column in zip(description, values, strict=True):
+        if types.get(described[1]) == "bits":
+            column = [_number(value) for value in column]
         array, unusable = objects_column(column)
         declared = None if unusable else _declared(described, types)
         with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):  # the values know better then
             array = array if declared is None else array.cast(declared)
         columns.append((array, unusable))
     return table_of([described[0] for described in description], columns)
+
+
+def _number(bits: Any) -> Any:
+    """A BIT as a number, which only one of MySQL's drivers makes of it."""
+    return int.from_bytes(bits) if isinstance(bits, bytes) else bits
 
 
 def _declared(described: Sequence[Any], types: Mapping[int, str]) -> pa.DataType | None:
@@ -197,7 +242,7 @@ def _declared(described: Sequence[Any], types: Mapping[int, str]) -> pa.DataType
         return pa.decimal128(precision, scale or 0) if bounded else None
     if name in ("timestamp", "timestamptz"):
         return pa.timestamp("us", "UTC" if name == "timestamptz" else None)
-    return getattr(pa, name)() if name else None
+    return getattr(pa, {"bits": "int64"}.get(name, name))() if name else None
 
 
 def _retold(error: Exception, hook: DbApiHook) -> SourceError:
@@ -210,20 +255,22 @@ def _retold(error: Exception, hook: DbApiHook) -> SourceError:
             f"There is no connection {conn_id!r}. Create it in the UI (Admin, Connections), with `airflow "
             f"connections add {conn_id!r} --conn-uri ...`, or in the variable AIRFLOW_CONN_{conn_id.upper()}."
         )
-    code, number, name = code_of(error), number_of(error), type(error).__name__
-    label = f"{name} ({code or number})" if code or number else name
+    code, name = number_of(error) or code_of(error), type(error).__name__
+    label = f"{name} ({code})" if code else name
     message = _harmless_message(error, code)
     told = f": {message}" if message else "; its message may quote customers and is left out."
     kind = TransientSourceError if is_transient(error) else SourceError
     return kind(f"The query over connection {conn_id!r} failed with {label}{told}")
 
 
-def _harmless_message(error: Exception, code: str | None) -> str | None:
+def _harmless_message(error: Exception, code: str | int | None) -> str | None:
     """The database's message where it is about names: SQLSTATE class 42, a catalog, a missing module."""
     if isinstance(error, ImportError):
         return str(error)
     message = None
-    if code and code.startswith("42"):
+    if code in _ABOUT_NAMES_IN_MYSQL:
+        return message_of(error)
+    if isinstance(code, str) and code.startswith("42"):
         message = getattr(getattr(error, "diag", None), "message_primary", None)
     elif driver_of(type(error)) == "duckdb" and type(error).__name__ in _ABOUT_NAMES:
         message = str(error).partition("\n")[0]

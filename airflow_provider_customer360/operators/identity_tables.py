@@ -78,7 +78,7 @@ class IdentityTables:
         from airflow_provider_customer360.extract.sql import read_sql
         from airflow_provider_customer360.unify.previous import COLUMNS
 
-        table = parse_table(self.identities or "").quoted
+        table = parse_table(self.identities or "").quoted_for(hook)
         yield from read_sql(hook, f"SELECT {', '.join(COLUMNS)} FROM {table}")
 
     def recorded(self, hook: DbApiHook, count: int | None) -> Recorded:
@@ -88,7 +88,7 @@ class IdentityTables:
 
         if not self.events or not count:
             return Recorded()
-        table, kinds = parse_table(self.events).quoted, ", ".join(map(literal, LASTING))
+        table, kinds = parse_table(self.events).quoted_for(hook), ", ".join(map(literal, LASTING))
         return Recorded(count, read_sql(hook, f"SELECT event_id FROM {table} WHERE kind IN ({kinds})"))
 
     def told(self, summary: Mapping[str, Any]) -> Mapping[str, Any]:

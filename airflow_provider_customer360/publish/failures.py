@@ -8,6 +8,7 @@ from typing import TypeVar
 from airflow_provider_customer360.database.failures import (
     code_of,
     is_transient,
+    named_by_mysql,
     number_of,
     said_by_postgres,
 )
@@ -35,14 +36,25 @@ _ADVICE = {
 }
 #: The same for MySQL, whose SQLSTATE says little.
 _MYSQL_ADVICE = {
-    **dict.fromkeys((1048, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 3819, 4025), _CONSTRAINT),
+    1048: "A value is missing where NULL is refused, such as in a key: correct the data or alter the column.",
+    **dict.fromkeys((1169, 1216, 1217, 1451, 1452, 1557, 1644, 3819, 4025), _CONSTRAINT),
+    1062: f"{_CONSTRAINT} Where the collation of a key ignores case or accents, keys that differ by no more "
+    "than that are the same: let the column have one that does not, such as utf8mb4_bin.",
     **dict.fromkeys((1290, 1792, 1836), _READ_ONLY),
-    **dict.fromkeys((1044, 1045, 1142, 1227, 1370), _ADVICE["42501"]),
-    **dict.fromkeys((1264, 1292, 1366), _ADVICE["22"]),
+    **dict.fromkeys((1044, 1142, 1143, 1227, 1370), _ADVICE["42501"]),
+    1045: "User and password of the connection are not accepted.",
+    **dict.fromkeys(
+        (1264, 1265, 1292), "A value is beyond what a column can hold, such as a year after 9999."
+    ),
+    1366: "A text has characters that its column cannot hold: let that have the character set utf8mb4.",
     1049: _ADVICE["3F000"],
-    1071: _ADVICE["54000"],
+    1071: "An index of this server cannot hold the key; let its row format be DYNAMIC and its pages 16 KB.",
+    **dict.fromkeys((1005, 1117, 1118), _ADVICE["54011"]),
     1114: "The disk, or the space that the server may use for tables, is full; make room.",
-    1406: "A text is longer than its column; identifiers may have 768 characters.",
+    1137: "MySQL reads staged rows once in a query: name profiles once in a check.",
+    1153: "A row is larger than the server's max_allowed_packet.",
+    1406: "A text is longer than its column; in a key of a new table there is room for 768 characters.",
+    1665: "The server's binlog_format is STATEMENT; let it be MIXED or ROW.",
 }
 
 
@@ -78,7 +90,8 @@ def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
     transient = is_transient(error)
     advice = [text for prefix, text in _ADVICE.items() if label.startswith(prefix)]
     if number is not None:
-        code = f"MySQL's error {number}"
+        named = named_by_mysql(error)
+        code = f"MySQL's error {number}" + (f", {named[0]} {named[1]!r}" if named else "")
         advice = [_MYSQL_ADVICE[number]] if number in _MYSQL_ADVICE else []
     if transient:
         advice += ["This passes by itself; run the task again, or give it retries."]
@@ -87,9 +100,9 @@ def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
         if in_doubt and transient
         else "nothing was written"
     )
-    named = f" ({code})" if code else ""
+    told = f" ({code})" if code else ""
     return (TransientPublishError if transient else PublishError)(
-        f"{subject} failed with {type(error).__name__}{named}{_constraint(error)}; {outcome}. "
+        f"{subject} failed with {type(error).__name__}{told}{_constraint(error)}; {outcome}. "
         f"{' '.join(advice)} The database's own message may quote customers and is left out."
     )
 
