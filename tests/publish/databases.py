@@ -28,7 +28,7 @@ from tests.firebird_hook import FirebirdHook
 from tests.mariadb_server import CLIENTS
 
 ADBC = ("adbc-duckdb", "adbc-sqlite", "adbc-postgres")
-NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS, *ADBC, "generic-postgres", "firebird")
+NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS, *ADBC, "generic-postgres")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,6 +273,7 @@ class Database:
     def columns(self, table: str = "customers") -> set[str]:
         """The names of a table's columns."""
         with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
+            self._use_standard_quotes(cursor)
             cursor.execute(self._spelled(f'SELECT * FROM "{table}" WHERE 1 = 0')[0])
             return {str(column[0]) for column in cursor.description}
 
