@@ -126,6 +126,8 @@ def is_transient(error: Exception) -> bool:
         return True
     if number is not None:
         return number in _TRANSIENT_NUMBERS
+    if driver == "mysql" and name == "ProgrammingError":
+        return True  # the connector's own: a cursor whose connection has broken
     if code:
         return code.startswith(_TRANSIENT_CODES) or code in _TRANSIENT_STATES | _DUCKDB_BUSY
     return name in (_DUCKDB_BUSY if driver == "duckdb" else _BROKEN)

@@ -66,8 +66,10 @@ def check_name(table: Table, rules: NameRules, database: str) -> None:
     """
     for part in (table.schema, table.name):
         if part and not rules.allow(part):
+            size = f" of {len(part.encode())} bytes" if rules.bytes else ""
+            allowed = rules.allowed or str(rules.bytes)
             raise ConfigError(
-                f"target_table has the name {part!r}; {database} allows {rules.allowed}. Give target_table "
+                f"target_table has the name {part!r}{size}; {database} allows {allowed}. Give target_table "
                 "another one."
             )
 

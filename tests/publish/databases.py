@@ -275,7 +275,9 @@ class Database:
         with closing(self.look.get_conn()) as connection, closing(connection.cursor()) as cursor:
             self._use_standard_quotes(cursor)
             cursor.execute(self._spelled(f'SELECT * FROM "{table}" WHERE 1 = 0')[0])
-            return {str(column[0]) for column in cursor.description}
+            names = {str(column[0]) for column in cursor.description}
+            cursor.fetchall()  # or mysql-connector-python finds it unread
+            return names
 
     def everything(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables."""
