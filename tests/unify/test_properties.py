@@ -389,7 +389,7 @@ def resolved(engine: Engine, plan: Plan, keys: NodeKeys) -> NodeKeys:
     """Resolve staged sources without rules; returns the keys that did not collide."""
     group_records(engine, plan, keys)
     keys = find_nodes(engine, plan, keys)
-    resolve(engine, plan, read_rules(engine, plan, keys, None, None))
+    resolve(engine, plan, read_rules(engine, plan, Config(), keys, None, None))
     return keys
 
 
