@@ -22,9 +22,9 @@ FLOATING = frozenset({"double precision", "double", "real", "float"})
 
 # How rows of the target take values from staged ones. `staged` is the staged rows, `differing` are those
 # that differ, `is_changed` tells the changed from the new ones, and `matches` says that a staged row has
-# the key of the target's.
+# the key of the target's; with `join`, the target is read first where it cannot be searched.
 UPDATE_FROM = "UPDATE {target} SET {assignments} FROM {differing} WHERE {is_changed} AND {matches}"
-UPDATE_JOIN = "UPDATE {target} JOIN ({differing}) ON {matches} SET {assignments} WHERE {is_changed}"
+UPDATE_JOIN = "UPDATE {target} {join} ({differing}) ON {matches} SET {assignments} WHERE {is_changed}"
 UPDATE_EACH = (
     "UPDATE {target} SET {assignments} "
     "WHERE EXISTS (SELECT 1 FROM {differing} WHERE {is_changed} AND {matches})"
@@ -69,6 +69,9 @@ class Dialect:
             before the transaction, by itself.
         add: statement that adds a column.
         widen: statements that give an existing column another type.
+        collation: of the texts of new tables, in which each differs from every other one.
+        exact_text: a text ``{old}`` of any other collation in that one; no index of its column is used then.
+        scans: without an index by which it finds a row, it reads a table for each staged row anew.
         drop: statement that drops a column.
         update: how changed rows are written, one of the UPDATE_ templates.
         assign: an assignment in it.
@@ -101,6 +104,9 @@ class Dialect:
     alters_apart: bool = False
     add: str = "ALTER TABLE {target} ADD COLUMN {column} {type}"
     widen: tuple[str, ...]
+    collation: str = ""
+    exact_text: str = ""
+    scans: bool = False
     drop: str = "ALTER TABLE {target} DROP COLUMN {column}"
     update: str = UPDATE_FROM
     assign: str = "{column} = {value}"
