@@ -119,6 +119,11 @@ class Dialect:
             return self.key_text.format(n=self.key_characters // key_columns)
         return self.types[column.kind].format(p=column.precision, s=column.scale)
 
+    def added(self, column: ColumnType, native: str) -> str:
+        """The type of a column of a table that exists: its texts are not of the table's own collation."""
+        is_text = column.kind is Kind.TEXT and self.collation
+        return f"{native} COLLATE {self.collation}" if is_text else native
+
     def cast(self, column: ColumnType) -> str:
         """The type in a CAST."""
         template = self.casts.get(column.kind, self.types[column.kind])
@@ -139,7 +144,8 @@ class Dialect:
 
     def converted(self, column: ColumnType, existing: ExistingColumn) -> str | None:
         """The existing type where an earlier run has widened it beyond what the column needs now."""
-        if column.kind is Kind.INTEGER and base_of(existing.native)[0] in FLOATING:
+        base = base_of(existing.native)[0]
+        if column.kind is Kind.INTEGER and base in FLOATING & self.holds[Kind.INTEGER]:
             return self.cast(ColumnType(Kind.FLOAT))
         old = self._own(existing)
         # Whether a decimal suffices is a matter of its digits.

@@ -119,12 +119,15 @@ def alter(dialect: Dialect, plan: Plan) -> list[str]:
     target = plan.target.quoted
     statements = [dialect.drop.format(target=target, column=quoted(name)) for name in plan.dropped]
     statements += [
-        dialect.add.format(target=target, column=quoted(column.name), type=column.native)
+        dialect.add.format(
+            target=target, column=quoted(column.name), type=dialect.added(column.type, column.native)
+        )
         for column in plan.added
     ]
     for column in plan.columns:
         if column.widened:
             native = dialect.native(column.widened, len(plan.key) if column.is_key else 0)
+            native = dialect.added(column.widened, native)
             statements += _widen(dialect, target, column.name, column.widened, native)
     return statements
 

@@ -24,6 +24,7 @@ from tests.mariadb_server import CLIENTS, MariaDB
 from tests.publish.conftest import prepared
 from tests.publish.databases import Database, events, identities, load, people, profiles
 from tests.publish.test_failures import SECRET, Cancelled, cancel, everything_said_by
+from tests.publish.test_several_tables import in_background
 
 TEXT = {"customer_id": pa.string(), "email": pa.string()}
 
@@ -403,3 +404,66 @@ def test_a_failed_first_run_leaves_nothing(mysql: Database) -> None:
     with pytest.raises(Cancelled):
         publish(mysql.hook, loads, before_commit=cancel)
     assert mysql.everything() == {"customers": [("a", "old", 1)]}
+
+
+@pytest.mark.parametrize("change", ["add", "replace"])
+def test_readers_do_not_wait_behind_an_alteration(mysql: Database, change: Any) -> None:
+    """While somebody's long query keeps a table from being altered, others go on reading it."""
+    mysql.publish(people(("a", "old", 1)))
+    wider = profiles([("a", 1, 2)], customer_id=pa.string(), orders=pa.int64(), visits=pa.int64())
+    reader = mysql.hook.get_conn()
+    try:
+        cursor = reader.cursor()
+        cursor.execute("SELECT count(*) FROM customers")  # in a transaction that is not over
+        cursor.fetchall()
+        run = in_background(mysql, [load(wider, on_schema_change=change)])
+        waits = []
+        for _ in range(40):
+            started = time.monotonic()
+            mysql.rows()
+            waits.append(time.monotonic() - started)
+            time.sleep(0.1)
+        assert not run.done()
+        reader.rollback()
+    finally:
+        reader.close()
+    assert run.result(60)["customers"].rows_updated == 1
+    assert max(waits) < 3
+    assert max(waits) > 0.5  # the alteration did wait
+
+
+def test_new_texts_hold_every_character(mysql: Database) -> None:
+    """Columns that are added to a table of other characters, or widened to text, are not of those."""
+    mysql.execute(
+        "CREATE TABLE customers (customer_id bigint PRIMARY KEY, n bigint) DEFAULT CHARACTER SET latin1"
+    )
+    numbers = profiles([(1, 1), (2, 2)], customer_id=pa.int64(), n=pa.int64())
+    mysql.publish(numbers)
+    rows = profiles(
+        [("名", "😀", "ü"), ("1", "1", None)], customer_id=pa.string(), n=pa.string(), email=pa.string()
+    )
+    assert mysql.publish(rows) == Published(2, 1, 0, 1, 1, created=False)
+    assert set(mysql.rows("customer_id, n, email")) == {tuple(row.values()) for row in rows.to_pylist()}
+    assert mysql.publish(rows).rows_unchanged == 2
+    ((key,),) = mysql.query(
+        "SELECT count(*) FROM information_schema.statistics WHERE index_name = 'PRIMARY' "
+        "AND table_schema = database()"
+    )
+    assert key == 1
+
+
+def test_a_float_is_not_a_double(mysql: Database) -> None:
+    """It has no room for whole numbers beyond 2^24."""
+    mysql.execute("CREATE TABLE customers (customer_id varchar(50) PRIMARY KEY, orders float)")
+    with pytest.raises(PublishError, match="'orders' is float, the new rows need bigint"):
+        mysql.publish(profiles([("a", 2**24 + 1)], customer_id=pa.string(), orders=pa.int64()))
+
+
+def test_a_connection_without_a_database(mysql: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says what is missing."""
+    schema = mysql.default_schema
+    nowhere = os.environ["AIRFLOW_CONN_TARGET"].replace(f"/{schema}?", "/?")
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_TARGET", nowhere)
+        with pytest.raises(PublishError, match=r"1046\).*names no database"):
+            mysql.publish(people(("a", None, 1)), f"{schema}.customers")
