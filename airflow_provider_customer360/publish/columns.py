@@ -61,6 +61,7 @@ class ExistingColumn:
         has_default: the database fills it where nothing is given.
         generated: the database computes it, nobody may write it.
         unique_in: ids, separated by blanks, of the unique indexes that it is part of.
+        collation: by which the database compares its texts, where that matters.
     """
 
     name: str
@@ -69,6 +70,7 @@ class ExistingColumn:
     has_default: bool = False
     generated: bool = False
     unique_in: str | None = None
+    collation: str | None = None
 
 
 def type_of(field: pa.Field) -> ColumnType:

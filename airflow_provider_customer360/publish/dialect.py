@@ -22,9 +22,9 @@ FLOATING = frozenset({"double precision", "double", "real", "float"})
 
 # How rows of the target take values from staged ones. `staged` is the staged rows, `differing` are those
 # that differ, `is_changed` tells the changed from the new ones, and `matches` says that a staged row has
-# the key of the target's.
+# the key of the target's; with `join`, the target is read first where it cannot be searched.
 UPDATE_FROM = "UPDATE {target} SET {assignments} FROM {differing} WHERE {is_changed} AND {matches}"
-UPDATE_JOIN = "UPDATE {target} JOIN ({differing}) ON {matches} SET {assignments} WHERE {is_changed}"
+UPDATE_JOIN = "UPDATE {target} {join} ({differing}) ON {matches} SET {assignments} WHERE {is_changed}"
 UPDATE_EACH = (
     "UPDATE {target} SET {assignments} "
     "WHERE EXISTS (SELECT 1 FROM {differing} WHERE {is_changed} AND {matches})"
@@ -76,6 +76,9 @@ class Dialect:
             before the transaction, by itself.
         add: statement that adds a column.
         widen: statements that give an existing column another type.
+        collation: of the texts of new tables, in which each differs from every other one.
+        exact_text: a text ``{old}`` of any other collation in that one; no index of its column is used then.
+        scans: without an index by which it finds a row, it reads a table for each staged row anew.
         drop: statement that drops a column.
         update: how changed rows are written, one of the UPDATE_ templates.
         assign: an assignment in it.
@@ -117,6 +120,9 @@ class Dialect:
     alters_apart: bool = False
     add: str = "ALTER TABLE {target} ADD COLUMN {column} {type}"
     widen: tuple[str, ...]
+    collation: str = ""
+    exact_text: str = ""
+    scans: bool = False
     drop: str = "ALTER TABLE {target} DROP COLUMN {column}"
     update: str = UPDATE_FROM
     assign: str = "{column} = {value}"
@@ -133,6 +139,11 @@ class Dialect:
         if column.kind is Kind.DECIMAL and column.precision > self.max_digits:
             return self.more_digits
         return self.types[column.kind].format(p=column.precision, s=column.scale)
+
+    def added(self, column: ColumnType, native: str) -> str:
+        """The type of a column of a table that exists: its texts are not of the table's own collation."""
+        is_text = column.kind is Kind.TEXT and self.collation
+        return f"{native} COLLATE {self.collation}" if is_text else native
 
     def cast(self, column: ColumnType) -> str:
         """The type in a CAST."""
@@ -155,7 +166,8 @@ class Dialect:
 
     def converted(self, column: ColumnType, existing: ExistingColumn) -> str | None:
         """The existing type where an earlier run has widened it beyond what the column needs now."""
-        if column.kind is Kind.INTEGER and base_of(existing.native)[0] in FLOATING:
+        base = base_of(existing.native)[0]
+        if column.kind is Kind.INTEGER and base in FLOATING & self.holds[Kind.INTEGER]:
             return self.cast(ColumnType(Kind.FLOAT))
         old = self._own(existing)
         # Whether a decimal suffices is a matter of its digits.

@@ -228,7 +228,8 @@ MYSQL = Dialect(
                coalesce(c.column_default, 'NULL') <> 'NULL' OR c.extra LIKE '%%auto_increment%%',
                coalesce(c.generation_expression, '') <> '',
                CASE c.column_key WHEN 'PRI' THEN 'primary'
-                                 WHEN 'UNI' THEN concat('column', c.ordinal_position) END
+                                 WHEN 'UNI' THEN concat('column', c.ordinal_position) END,
+               c.collation_name
         FROM information_schema.columns c
         WHERE c.table_schema = (SELECT in_schema FROM wanted) AND c.table_name = (SELECT name FROM wanted)
         ORDER BY c.ordinal_position""",
@@ -238,6 +239,8 @@ MYSQL = Dialect(
     temporary="CREATE TEMPORARY TABLE {name} ({columns}, customer360_row bigint AUTO_INCREMENT PRIMARY KEY, "
     "KEY ({index})) {options}",
     table_options=_INNODB + "utf8mb4_0900_bin",
+    collation="utf8mb4_0900_bin",
+    exact_text="CONVERT({old} USING utf8mb4) COLLATE utf8mb4_0900_bin",
     begin="""SELECT GET_LOCK(concat('customer360_', left(sha2(lower(
         concat_ws('.', coalesce(%s, database()), %s)), 256), 32)), {seconds})""",
     creates="hidden",
@@ -273,6 +276,9 @@ MARIADB = replace(
     name="MariaDB",
     nested_with=False,
     table_options=_INNODB + "utf8mb4_nopad_bin",
+    collation="utf8mb4_nopad_bin",
+    exact_text="CONVERT({old} USING utf8mb4) COLLATE utf8mb4_nopad_bin",
+    scans=True,
 )
 
 #: What databases that nobody looked at have in common; `sqlalchemy_session` and `adbc_session` add to it what

@@ -47,6 +47,7 @@ _MYSQL_ADVICE = {
         (1264, 1265, 1292), "A value is beyond what a column can hold, such as a year after 9999."
     ),
     1366: "A text has characters that its column cannot hold: let that have the character set utf8mb4.",
+    1046: "The connection names no database: set its schema, which temporary tables need, too.",
     1049: _ADVICE["3F000"],
     1071: "An index of this server cannot hold the key; let its row format be DYNAMIC and its pages 16 KB.",
     **dict.fromkeys((1005, 1117, 1118), _ADVICE["54011"]),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_customer360.database.failures import driver_of
+from airflow_provider_customer360.database.failures import driver_of, number_of
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import dialects
 from airflow_provider_customer360.publish.batches import to_literals
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Bytes of one INSERT, unless a single row has more: servers take 16 MiB by default, some less.
 _STATEMENT = 1 << 20
+#: Statements that need a table for themselves, and seconds for which they wait for it at a time.
+_ALONE, _MOMENT = ("ALTER TABLE", "RENAME TABLE", "DROP TABLE"), 1
+_LOCK_WAIT_TIMEOUT = 1205
 #: Bytes that become SQL at a time.
 _PART = 16 << 20
 
@@ -43,9 +47,7 @@ class MySQLSession:
             self.dialect = MARIADB
 
     def execute(self, statement: str) -> int:
-        with self._cursor() as cursor:
-            cursor.execute(statement)
-            return int(cursor.rowcount)
+        return self._alone(statement) if statement.startswith(_ALONE) else self._execute(statement)
 
     def fetch(self, statement: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         with self._cursor() as cursor:
@@ -85,6 +87,30 @@ class MySQLSession:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _alone(self, statement: str) -> int:
+        """Execute what waits until nobody reads a table any more.
+
+        Whoever wants to read it then waits behind that: it is tried for a moment, over and over.
+        """
+        deadline = time.monotonic() + dialects.LOCK_SECONDS
+        self._execute(f"SET SESSION lock_wait_timeout = {_MOMENT}")
+        try:
+            while True:
+                try:
+                    return self._execute(statement)
+                except Exception as error:
+                    if number_of(error) != _LOCK_WAIT_TIMEOUT or time.monotonic() > deadline:
+                        raise
+                time.sleep(_MOMENT)
+        finally:
+            with suppress(Exception):  # the connection may be what failed
+                self._execute(f"SET SESSION lock_wait_timeout = {round(dialects.LOCK_SECONDS)}")
+
+    def _execute(self, statement: str) -> int:
+        with self._cursor() as cursor:
+            cursor.execute(statement)
+            return int(cursor.rowcount)
 
     def _cursor(self) -> closing[Any]:
         return closing(self._connection.cursor(*self._cursor_arguments))

@@ -28,6 +28,7 @@ class Column:
         native: its type in the staging table and in a new target.
         is_key: it is a column of the key.
         cast: the target's type where values are converted before they are compared.
+        exact: how the target's texts are compared, where not as they are.
         is_new: the target does not have it, or has one of its name that goes.
         widened: what the target's column becomes.
     """
@@ -38,6 +39,7 @@ class Column:
     native: str
     is_key: bool
     cast: str | None = None
+    exact: str = ""
     is_new: bool = False
     widened: ColumnType | None = None
 
@@ -81,6 +83,11 @@ class Plan:
     def key(self) -> tuple[Column, ...]:
         """The columns by which rows are told apart."""
         return tuple(column for column in self.columns if column.is_key)
+
+    @property
+    def can_be_searched(self) -> bool:
+        """Whether the database finds a row of the target by its key."""
+        return self.key_is_unique and not any(column.exact for column in self.key)
 
     @property
     def values(self) -> tuple[Column, ...]:
@@ -174,7 +181,8 @@ def _matched(dialect: Dialect, column: Column, existing: ExistingColumn | None) 
     """The column as it meets the one that exists; None where that can neither hold nor become it."""
     if existing is None:
         return replace(column, is_new=True)
-    column = replace(column, name=existing.name)
+    is_other = existing.collation not in (None, dialect.collation)
+    column = replace(column, name=existing.name, exact=dialect.exact_text if is_other else "")
     # Values are converted before they are compared: above 2^53 an integer never equals the double that
     # it was stored as.
     if cast := dialect.converted(column.type, existing):

@@ -119,7 +119,8 @@ class Publication:
         if self.load.mode == "replace" and not self._plan.key_is_unique:
             repeated = self._delete(statements.repeated_in_target(self._plan))
         changed = self.load.mode != "append"
-        self._run(statements.find_differences(self._dialect, self._tables, self._plan, changed=changed))
+        for find in statements.find_differences(self._dialect, self._tables, self._plan, changed=changed):
+            self._run(find)
         index = statements.staged_key(self._key)
         self._run(statements.after_load(self._dialect, self._tables.differences, index))
         self._run(self._dialect.after_compare.format(name=self._tables.differences))
@@ -217,7 +218,7 @@ class Publication:
         for name, columns in self._removals.items():
             if known.issuperset(columns):
                 conditions.append(statements.removed(self._tables, self._plan, name, columns))
-        return " OR ".join(conditions)
+        return statements.but_staged(self._tables, self._plan, conditions)
 
     def _count_gone(self, new: int) -> int:
         """How many rows of the target go; its keys are unique."""
@@ -254,10 +255,10 @@ class Publication:
     def _stage_times(self, snapshot: Snapshot) -> None:
         import pyarrow as pa
 
-        instant = pa.timestamp("us", tz="UTC")
-        times = {"c0": pa.array([snapshot.at], instant), "c1": pa.array([snapshot.oldest], instant)}
-        table = pa.table(times)
-        self._stage_values(self._tables.snapshot, table.to_batches(), table.schema)
+        times = {self._tables.snapshot: snapshot.at, self._tables.oldest: snapshot.oldest}
+        for name, time in ((name, time) for name, time in times.items() if time):
+            table = pa.table({"c0": pa.array([time], pa.timestamp("us", tz="UTC"))})
+            self._stage_values(name, table.to_batches(), table.schema)
 
     def _count(self, condition: str) -> int:
         where = f" WHERE {condition}" if condition else ""

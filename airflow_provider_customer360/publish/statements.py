@@ -25,19 +25,20 @@ class Temporaries:
     staging: str
     differences: str
     snapshot: str
+    oldest: str
     removals: tuple[str, ...]
 
     @property
     def all(self) -> tuple[str, ...]:
         """All these names."""
-        return (self.staging, self.differences, self.snapshot, *self.removals)
+        return (self.staging, self.differences, self.snapshot, self.oldest, *self.removals)
 
     @classmethod
     def of(cls, target: Table, removals: int) -> Temporaries:
         """Names that follow from the target's, so that a later run finds what an earlier one left."""
-        names = ["staging", "changes", "snapshot", *(f"removal{i}" for i in range(removals))]
+        names = ["staging", "changes", "snapshot", "oldest", *(f"removal{i}" for i in range(removals))]
         made = [quoted(temporary_name(what, target)) for what in names]
-        return cls(made[0], made[1], made[2], tuple(made[3:]))
+        return cls(made[0], made[1], made[2], made[3], tuple(made[4:]))
 
 
 def temporary_name(what: str, target: Table) -> str:
@@ -138,12 +139,15 @@ def alter(dialect: Dialect, plan: Plan) -> list[str]:
     target = plan.target.quoted
     statements = [dialect.drop.format(target=target, column=quoted(name)) for name in plan.dropped]
     statements += [
-        dialect.add.format(target=target, column=quoted(column.name), type=column.native)
+        dialect.add.format(
+            target=target, column=quoted(column.name), type=dialect.added(column.type, column.native)
+        )
         for column in plan.added
     ]
     for column in plan.columns:
         if column.widened:
             native = dialect.native(column.widened, len(plan.key) if column.is_key else 0)
+            native = dialect.added(column.widened, native)
             statements += _widen(dialect, target, column.name, column.widened, native)
     return statements
 
@@ -158,26 +162,37 @@ def _widen(dialect: Dialect, target: str, name: str, wider: ColumnType, native: 
 
 def repeated_in_target(plan: Plan) -> str:
     """The condition that a row's key comes twice: which of them is right cannot be told."""
-    names = [quoted(column.name) for column in plan.key]
-    target = plan.target.quoted
-    repeated = f"SELECT {', '.join(names)} FROM {target} GROUP BY {', '.join(names)} HAVING count(*) > 1"
-    same = " AND ".join(f"{R}.{name} = {target}.{name}" for name in names)
+    names = {f"c{number}": _old(plan, column) for number, column in enumerate(plan.key)}
+    key = ", ".join(f"{old} AS {name}" for name, old in names.items())
+    repeated = (
+        f"SELECT {key} FROM {plan.target.quoted} GROUP BY {', '.join(names.values())} HAVING count(*) > 1"
+    )
+    same = " AND ".join(f"{R}.{name} = {old}" for name, old in names.items())
     return f"EXISTS (SELECT 1 FROM ({repeated}) {R} WHERE {same})"
 
 
-def find_differences(dialect: Dialect, tables: Temporaries, plan: Plan, *, changed: bool) -> str:
+def find_differences(dialect: Dialect, tables: Temporaries, plan: Plan, *, changed: bool) -> list[str]:
     """Fill the table of differences: the key of each staged row that is new or, if wanted, changed."""
     key = ", ".join(f"{S}.{column.staged}" for column in plan.key)
     insert = f"INSERT INTO {tables.differences} ({', '.join(staged_key(plan.key))}, is_new)"
     if plan.create:
-        return f"{insert} SELECT {key}, 1 FROM {tables.staging} {S}"
+        return [f"{insert} SELECT {key}, 1 FROM {tables.staging} {S}"]
+    if dialect.scans and not plan.can_be_searched:
+        differing = " OR ".join(_differing(dialect, plan) if changed else ()) or "1 = 0"
+        return [
+            f"{insert} SELECT {key}, CASE WHEN {differing} THEN 0 ELSE 2 END FROM {plan.target.quoted} "
+            f"STRAIGHT_JOIN {tables.staging} {S} ON {_same_key(plan)}",
+            f"{insert} SELECT {key}, 1 FROM {tables.staging} {S} LEFT JOIN {tables.differences} {D} "
+            f"ON {_same_staged_key(plan)} WHERE {D}.is_new IS NULL",
+            f"DELETE FROM {tables.differences} WHERE is_new = 2",
+        ]
     is_new = f"{_old(plan, plan.key[0])} IS NULL"
     wanted = [is_new, *(_differing(dialect, plan) if changed else ())]
-    return (
+    return [
         f"{insert} SELECT {key}, CASE WHEN {is_new} THEN 1 ELSE 0 END "
         f"FROM {tables.staging} {S} LEFT JOIN {plan.target.quoted} ON {_same_key(plan)} "
         f"WHERE {' OR '.join(wanted)}"
-    )
+    ]
 
 
 def _differing(dialect: Dialect, plan: Plan) -> list[str]:
@@ -202,7 +217,7 @@ def count_differences(tables: Temporaries) -> str:
 
 
 def gone(tables: Temporaries, plan: Plan, *, mode: str, snapshot: str | None, oldest: bool) -> list[str]:
-    """Conditions under each of which a row of the target goes.
+    """Conditions under each of which a row of the target goes that is not staged.
 
     Args:
         tables: the staged rows among them.
@@ -214,19 +229,25 @@ def gone(tables: Temporaries, plan: Plan, *, mode: str, snapshot: str | None, ol
     column = f"{plan.target.quoted}.{quoted(snapshot)}" if snapshot else ""
     conditions = []
     if mode == "replace":
-        this_one = f"{column} = (SELECT c0 FROM {tables.snapshot}) AND " if column else ""
-        conditions.append(f"({this_one}{_not_staged(tables, plan)})")
+        conditions.append(f"{column} = (SELECT c0 FROM {tables.snapshot})" if column else "1 = 1")
     if column and oldest:
-        conditions.append(f"{column} < (SELECT c1 FROM {tables.snapshot})")
+        conditions.append(f"{column} < (SELECT c0 FROM {tables.oldest})")
     return conditions
 
 
 def removed(tables: Temporaries, plan: Plan, removal: str, columns: Sequence[str]) -> str:
-    """The condition under which a row of the target is one to be removed."""
+    """The condition under which a row of the target is one to be removed, unless it is staged."""
+    old = {column.name: _old(plan, column) for column in plan.columns if not column.is_new}
     same = " AND ".join(
-        f"{R}.c{position} = {plan.target.quoted}.{quoted(name)}" for position, name in enumerate(columns)
+        f"{R}.c{position} = {old.get(name) or f'{plan.target.quoted}.{quoted(name)}'}"
+        for position, name in enumerate(columns)
     )
-    return f"(EXISTS (SELECT 1 FROM {removal} {R} WHERE {same}) AND {_not_staged(tables, plan)})"
+    return f"EXISTS (SELECT 1 FROM {removal} {R} WHERE {same})"
+
+
+def but_staged(tables: Temporaries, plan: Plan, conditions: Sequence[str]) -> str:
+    """One of the conditions is met and the row is not staged; each table comes once, as MySQL wants it."""
+    return f"({' OR '.join(conditions)}) AND {_not_staged(tables, plan)}" if conditions else ""
 
 
 def update_changed(dialect: Dialect, tables: Temporaries, plan: Plan) -> str:
@@ -235,6 +256,7 @@ def update_changed(dialect: Dialect, tables: Temporaries, plan: Plan) -> str:
         "target": plan.target.quoted,
         "staged": f"{tables.staging} {S}",
         "differing": _differing_rows(tables, plan),
+        "join": "JOIN" if plan.can_be_searched else "STRAIGHT_JOIN",
         "is_changed": f"{D}.is_new = 0",
         "matches": _same_key(plan),
     }
@@ -264,12 +286,16 @@ def _same_key(plan: Plan) -> str:
 
 
 def _differing_rows(tables: Temporaries, plan: Plan) -> str:
-    same = " AND ".join(f"{S}.{column.staged} = {D}.{column.staged}" for column in plan.key)
-    return f"{tables.staging} {S} JOIN {tables.differences} {D} ON {same}"
+    return f"{tables.staging} {S} JOIN {tables.differences} {D} ON {_same_staged_key(plan)}"
+
+
+def _same_staged_key(plan: Plan) -> str:
+    return " AND ".join(f"{S}.{column.staged} = {D}.{column.staged}" for column in plan.key)
 
 
 def _old(plan: Plan, column: Column) -> str:
-    return f"{plan.target.quoted}.{quoted(column.name)}"
+    old = f"{plan.target.quoted}.{quoted(column.name)}"
+    return column.exact.format(old=old) if column.exact else old
 
 
 def _value(column: Column) -> str:

@@ -39,6 +39,7 @@ def unify(path: str, uri: str, parent: Connection) -> None:
     context = {
         "run_id": "killed",
         "dag_run": SimpleNamespace(run_after=pendulum.datetime(2026, 1, 31)),
+        "params": {},
         "outlet_events": {task.outlets[0]: SimpleNamespace(extra={})},
     }
     parent.send("begins")

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_customer360.audit import Audit, Checks, Override
 from airflow_provider_customer360.publish.failures import guarded
+from airflow_provider_customer360.publish.session import Session, open_session
 from tests.publish.databases import Database
 
 Rows = Sequence[Mapping[str, Any]]
@@ -23,23 +24,20 @@ _TYPES = {
 
 
 class Tables:
-    """An `Audited` over any DB-API connection whose database takes names in double quotes."""
+    """An `Audited` over a session of publishing."""
 
-    def __init__(
-        self, db: Database, connection: Any, columns: Sequence[str], live_columns: Sequence[str] | None
-    ) -> None:
-        self.nested_with = db.is_postgres or db.name in ("duckdb", "sqlite")
+    def __init__(self, session: Session, columns: Sequence[str], live_columns: Sequence[str] | None) -> None:
+        self.nested_with = session.dialect.nested_with
         self.columns = tuple(columns)
         self.live_columns = None if live_columns is None else tuple(live_columns)
-        self.connection = connection
+        self.session = session
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         staged = ", ".join(f"c{i} AS {_quoted(name)}" for i, name in enumerate(self.columns))
         live = "profiles WHERE 1 = 0" if self.live_columns is None else "customers"
         statement = f"WITH profiles AS (SELECT {staged} FROM staged), live AS (SELECT * FROM {live}) {query}"
-        with closing(self.connection.cursor()) as cursor:
-            guarded(lambda: cursor.execute(statement), "Checking")
-            return [tuple(row) for row in cursor.fetchall()]
+        rows: list[tuple[Any, ...]] = guarded(lambda: self.session.fetch(statement), "Checking")
+        return rows
 
 
 @contextmanager
@@ -53,8 +51,8 @@ def audited(
         live_columns = live_columns or (list(live[0]) if live else columns)
         statements += _table("customers", live_columns, live_columns, live)
     db.execute(*statements)
-    with closing(db.hook.get_conn()) as connection:
-        yield Tables(db, connection, columns, live_columns if live is not None else None)
+    with closing(open_session(db.hook)) as session:
+        yield Tables(session, columns, live_columns if live is not None else None)
 
 
 def audit(checks: Mapping[str, Any], tables: Tables, skip: Any = None) -> Audit:

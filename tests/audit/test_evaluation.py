@@ -257,7 +257,7 @@ def test_without_checks_nothing_is_read(db: Database) -> None:
 def test_a_database_that_refuses_to_count(db: Database) -> None:
     """Is a failure for good, told without the database's own words."""
     with audited(db, people(1), people(1)) as tables:
-        db.execute("DROP TABLE customers")
+        tables.session.execute("DROP TABLE customers")
         with pytest.raises(
             ConfigError, match=r"The checks cannot count .*: Checking failed with .* left out\."
         ):
