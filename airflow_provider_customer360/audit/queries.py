@@ -20,7 +20,7 @@ def count_rows(audited: Audited, title: str, query: str) -> int:
     subject = f"checks['no_rows'][{title!r}] cannot be run"
     advice = (
         "Give one SELECT over profiles and live, in the SQL of the target database, each column with its own "
-        "name."
+        "name, in double quotes where the database would turn it into upper case."
     )
     [(number,)] = asked(audited, _counted(audited, _select(title, query)), subject, advice)
     return int(number)

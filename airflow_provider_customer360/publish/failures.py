@@ -102,10 +102,9 @@ def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
         else "nothing was written"
     )
     told = f" ({code})" if code else ""
-    return (TransientPublishError if transient else PublishError)(
-        f"{subject} failed with {type(error).__name__}{told}{_constraint(error)}; {outcome}. "
-        f"{' '.join(advice)} The database's own message may quote customers and is left out."
-    )
+    withheld = "The database's own message may quote customers and is left out."
+    failed = f"{subject} failed with {type(error).__name__}{told}{_constraint(error)}; {outcome}."
+    return (TransientPublishError if transient else PublishError)(" ".join([failed, *advice, withheld]))
 
 
 def _constraint(error: Exception) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
@@ -98,6 +100,16 @@ class Publication:
                 self._run(self._dialect.drop_temporary.format(name=name))
         self._guarded(self._session.commit)
 
+    def alter(self, changes: Sequence[str]) -> None:
+        """Run statements that make or alter the target.
+
+        Raises:
+            PublishError: the database refuses; it tells the statement, which has no values.
+        """
+        for change in changes:
+            subject = f"Publishing to {self.target}, which needs {shorten(change, 200, placeholder=' …')},"
+            guarded(partial(self._session.execute, change), subject)
+
     def altered(self) -> None:
         """Take note that what comes before the transaction has been done."""
         self.is_made = self._plan.create and self._dialect.creates == "before"
@@ -156,8 +168,7 @@ class Publication:
             self._run(statements.insert_new(self._tables, plan, self._home, everything=True))
             return statements.swap(self.target, is_new=plan.create)
         create = statements.create_target(self._dialect, plan, self._home) if plan.create else []
-        for statement in create or statements.alter(self._dialect, plan):
-            self._run(statement)
+        self.alter(create or statements.alter(self._dialect, plan))
         if found.gone and (condition := self._gone()):
             self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
         if found.changed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.database.tables import Table
@@ -153,8 +152,7 @@ def _alter(session: Session, publications: Sequence[Publication], subject: str) 
     for publication in publications:
         again = Publication(session, publication.load)
         again.lock()
-        for statement in again.apart():
-            guarded(partial(session.execute, statement), subject)
+        again.alter(again.apart())
     guarded(session.commit, subject)
 
 

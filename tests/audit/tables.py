@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -23,6 +24,10 @@ _TYPES = {
 }
 
 
+#: Names in a user's SQL that Firebird would write in upper case.
+_NAMES = re.compile(rf'"(?:[^"]|"")*"|\b(?:{"|".join([*_TYPES, "email", "customers", "staged"])})\b')
+
+
 class Tables:
     """An `Audited` over a session of publishing."""
 
@@ -31,12 +36,15 @@ class Tables:
         self.columns = tuple(columns)
         self.live_columns = None if live_columns is None else tuple(live_columns)
         self.session = session
+        self.is_firebird = session.dialect.name == "Firebird"
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        staged = ", ".join(f"c{i} AS {_quoted(name)}" for i, name in enumerate(self.columns))
-        live = "profiles WHERE 1 = 0" if self.live_columns is None else "customers"
-        statement = f"WITH profiles AS (SELECT {staged} FROM staged), live AS (SELECT * FROM {live}) {query}"
-        rows: list[tuple[Any, ...]] = guarded(lambda: self.session.fetch(statement), "Checking")
+        staged = ", ".join(f'"c{i}" AS {_quoted(name)}' for i, name in enumerate(self.columns))
+        live = "profiles WHERE 1 = 0" if self.live_columns is None else '"customers"'
+        views = f'profiles AS (SELECT {staged} FROM "staged"), live AS (SELECT * FROM {live})'
+        if self.is_firebird:
+            query = _NAMES.sub(lambda name: name[0] if name[0][0] == '"' else f'"{name[0]}"', query)
+        rows: list[tuple[Any, ...]] = guarded(lambda: self.session.fetch(f"WITH {views} {query}"), "Checking")
         return rows
 
 

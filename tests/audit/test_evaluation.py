@@ -85,7 +85,10 @@ EVERY = {
     "max_fill_rate_change": {"email": 0.1},
     "max_customer_records": 10,
     "not_null": ["customer_id"],
-    "no_rows": {"nobody vanished": "SELECT customer_id FROM live EXCEPT SELECT customer_id FROM profiles"},
+    "no_rows": {
+        "nobody vanished": "SELECT 1 AS n FROM live WHERE customer_id NOT IN "
+        "(SELECT customer_id FROM profiles)"
+    },
 }
 COMPARISONS = {
     "max_customers_fall", "max_active_fall", "max_match_rate_change", "max_fill_rate_change.email"
@@ -190,7 +193,7 @@ def test_hostile_columns(db: Database) -> None:
 
 def test_all_breaches_are_told_at_once(db: Database) -> None:
     """In one error, with what to run to publish all the same; the way that a shell takes it."""
-    checks = {**EVERY, "min_customers": 4, "no_rows": {"it's me": "SELECT 1 FROM profiles"}}
+    checks = {**EVERY, "min_customers": 4, "no_rows": {"it's me": "SELECT 1 AS one FROM profiles"}}
     live = people(6, active=1, matched=1, filled=1)
     with audited(db, people(3, largest=11), live) as tables, pytest.raises(CheckFailed) as failed:
         audit(checks, tables)
@@ -207,7 +210,7 @@ def test_all_breaches_are_told_at_once(db: Database) -> None:
 
 def test_what_is_overridden_is_told(db: Database) -> None:
     """With its numbers; SQL is not run, for it may be what fails. The rest still holds."""
-    checks = {**EVERY, "no_rows": {"broken": "SELEKT", "other": "SELECT 1 FROM profiles"}}
+    checks = {**EVERY, "no_rows": {"broken": "SELEKT", "other": "SELECT 1 AS one FROM profiles"}}
     with audited(db, people(1), people(2)) as tables:
         made = audit(checks, tables, skip=True)
         results = {one.check: one.result for one in made.findings}
@@ -257,7 +260,7 @@ def test_without_checks_nothing_is_read(db: Database) -> None:
 def test_a_database_that_refuses_to_count(db: Database) -> None:
     """Is a failure for good, told without the database's own words."""
     with audited(db, people(1), people(1)) as tables:
-        tables.session.execute("DROP TABLE customers")
+        tables.session.execute('DROP TABLE "customers"')
         with pytest.raises(
             ConfigError, match=r"The checks cannot count .*: Checking failed with .* left out\."
         ):

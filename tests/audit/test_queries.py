@@ -34,6 +34,8 @@ TWO_ROWS = {
 @pytest.mark.parametrize("query", [pytest.param(query, id=name) for name, query in TWO_ROWS.items()])
 def test_rows_are_counted(db: Database, query: str) -> None:
     """Only their number is told."""
+    if db.name == "firebird" and query.startswith("WITH"):
+        pytest.skip("Firebird 3 has no WITH inside of WITH")
     with audited(db, people(2, filled=2), []) as tables, pytest.raises(CheckFailed) as failed:
         audit({"no_rows": {"nobody": query}}, tables)
     assert "- no_rows.nobody: 2 rows; allowed: 0\n" in str(failed.value)
@@ -112,7 +114,10 @@ def test_a_value_that_cannot_be_read_stays_inside(db: Database) -> None:
     """Where the database minds, it fails for good and shows nothing."""
     query = "SELECT customer_id FROM profiles WHERE CAST(email AS integer) = 77"
     with audited(db, people(1, filled=1), None) as tables:
-        if not db.is_postgres and db.name != "duckdb":  # others read what they can as a number
+        if not db.is_postgres and db.name not in (
+            "duckdb",
+            "firebird",
+        ):  # others read what they can as a number
             assert audit({"no_rows": {"number": query}}, tables)
             return
         with pytest.raises(ConfigError, match="'number'") as failed:

@@ -28,7 +28,7 @@ from tests.firebird_hook import FirebirdHook
 from tests.mariadb_server import CLIENTS
 
 ADBC = ("adbc-duckdb", "adbc-sqlite", "adbc-postgres")
-NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS, *ADBC, "generic-postgres")
+NAMES = ("duckdb", "sqlite", "psycopg2", "psycopg3", *CLIENTS, *ADBC, "generic-postgres", "firebird")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,8 +243,9 @@ class Database:
 
     @property
     def default_schema(self) -> str:
-        """Where tables are whose name states no schema."""
-        return self.words.default_schema or str(self.query("SELECT database()")[0][0])
+        """Where tables are whose name states no schema; empty where there are no schemas."""
+        named = self.words.default_schema
+        return str(self.query("SELECT database()")[0][0]) if named is None else named
 
     def another_schema(self) -> str | None:
         """The name of an empty schema that is not the default one; None where there is no other."""
@@ -353,7 +354,17 @@ def _value(value: Any) -> Any:
 _FIREBIRDS = {
     "text": "VARCHAR(100)",
     **{
-        word: word for word in ("varchar", "bigint", "integer", "numeric", "timestamp", "double", "precision")
+        word: word
+        for word in (
+            "varchar",
+            "bigint",
+            "integer",
+            "numeric",
+            "timestamp",
+            "double",
+            "precision",
+            "boolean",
+        )
     },
 }
 

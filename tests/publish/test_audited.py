@@ -28,8 +28,8 @@ def looked(*queries: str) -> tuple[list[Any], Look]:
 
 
 BOTH = (
-    "SELECT customer_id, orders FROM profiles ORDER BY customer_id",
-    "SELECT customer_id, orders FROM live ORDER BY customer_id",
+    'SELECT "customer_id", "orders" FROM profiles ORDER BY "customer_id"',
+    'SELECT "customer_id", "orders" FROM live ORDER BY "customer_id"',
 )
 
 
