@@ -77,7 +77,7 @@ def test_killed_at_any_moment(postgres: Postgres, tmp_path: Path, airflow_db: No
         (path, write(path, day)) for day, path in enumerate([tmp_path / "0.parquet", tmp_path / "1.parquet"])
     )
     look = "select count(*), sum(amount), min(email), max(email) from killed"
-    debris = "select relname from pg_class where relname like '%staging%' or relname like '%customer360%'"
+    debris = "select relname from pg_class where relname ~ '^customer360_[a-z]+[0-9]*_[0-9a-f]{8}'"
     moments = random.Random(360)
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
         connection.execute("drop table if exists killed")
