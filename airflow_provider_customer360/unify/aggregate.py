@@ -1,11 +1,11 @@
 """Stage 5: records and customers to profiles.
 
-Table ``totals``: one row per customer, and one (``customer`` NULL) for the unidentified records; the
-counts, times and metrics of ``records_<i>``, ``sources`` (a bit per source) and ``s_<i>`` (records of
-source *i*). Table ``attributes_<i>``: the surviving attributes of source *i*, one row per customer; kept
-apart, because carrying every source's text through one grouping costs more than joining a few columns at
-the end. Table ``counted_<k>``: attribute *k* where its values are counted over all sources. Table
-``profiles``: the published columns.
+Table ``by_source_<i>``: what the records of source *i* say of each customer, in one pass over them:
+``records``, ``first_seen``, ``last_seen``, the metrics' parts and the surviving attributes, named as in
+``records_<i>``. Table ``counted_<k>``: attribute *k* where its values are counted over all sources. Table
+``totals``: one row per customer, and one (``customer`` NULL) for the unidentified records; counts, times and
+metrics over all sources, ``data_sources`` and ``s_<i>`` (records of source *i*). Table ``profiles``: the
+published columns.
 """
 
 from __future__ import annotations
@@ -20,73 +20,93 @@ from airflow_provider_customer360.unify.keys import first_key
 from airflow_provider_customer360.unify.quoting import literal, quoted
 from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, Role, SourcePlan
 
+#: The customer of records that belong to nobody.
+_NOBODY = -1
+
 
 def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> None:
-    """Make ``totals``, ``attributes_<i>``, ``counted_<k>`` and ``profiles``.
+    """Make ``by_source_<i>``, ``counted_<k>``, ``totals`` and ``profiles``.
 
     Raises:
         DataError: a record was lost or counted twice, which would be a defect of this package.
     """
-    engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan)}", doing="adding up records")
-    survivors = {**_by_source(plan), **_by_count(plan)}
-    for name, query in survivors.items():
+    for index in range(len(plan.sources)):
+        query = _by_source(plan, index)
+        engine.run(f"CREATE OR REPLACE TABLE by_source_{index} AS {query}", doing="adding up records")
+    counted = _by_count(plan)
+    for name, query in counted.items():
         engine.run(f"CREATE OR REPLACE TABLE {name} AS {query}", doing="choosing attributes")
+    engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan)}", doing="adding up sources")
     engine.run(
-        "CREATE OR REPLACE TABLE profiles AS "
-        f"{_profiles(engine, plan, list(survivors), as_of, active_within)}",
+        f"CREATE OR REPLACE TABLE profiles AS {_profiles(engine, plan, list(counted), as_of, active_within)}",
         doing="putting profiles together",
     )
     _check_conservation(engine, plan)
 
 
-def _totals(plan: Plan) -> str:
-    customer_records = (_customer_records(plan, i, source) for i, source in enumerate(plan.sources))
+def _by_source(plan: Plan, index: int) -> str:
+    source = plan.sources[index]
     items = [
-        "customer",
-        "bit_or(source) AS sources",
-        "sum(records)::BIGINT AS total_records",
+        f"coalesce(i.customer, {_NOBODY}) AS customer",
+        "sum(records)::BIGINT AS records",
         "min(first_seen) AS first_seen",
         "max(last_seen) AS last_seen",
-        *(f"coalesce(sum(s_{index}), 0)::BIGINT AS s_{index}" for index in range(len(plan.sources))),
-        *(item for k, metric in enumerate(plan.metrics) for item in _merge(k, metric)),
-    ]
-    return (
-        f"SELECT {', '.join(items)} FROM ({' UNION ALL BY NAME '.join(customer_records)}) GROUP BY customer"
-    )
-
-
-def _customer_records(plan: Plan, index: int, source: SourcePlan) -> str:
-    """The records of one source with their customer instead of their identifiers."""
-    fed = source.outputs(Role.METRIC)
-    kept = ["records", "first_seen", "last_seen"]
-    kept += [
-        column
-        for k, metric in enumerate(plan.metrics)
-        if metric.name in fed
-        for column in records.part_columns(k, metric)
-    ]
-    return (
-        f"SELECT i.customer, {', '.join(kept)}, records AS s_{index}, "
-        f"{records.source_bit(plan, index)} AS source "
-        f"FROM {records.table(index)} AS r "
-        f"LEFT JOIN (SELECT node, customer FROM identities) AS i ON i.node = {first_key(plan, source)}"
-    )
-
-
-def _by_source(plan: Plan) -> dict[str, str]:
-    """The tables ``attributes_<i>`` with their queries; sources that feed none are left out."""
-    queries = {}
-    for index, source in enumerate(plan.sources):
-        survivors = [
+        *(item for k, metric in _fed_metrics(plan, source).items() for item in _merge(k, metric)),
+        *(
             f"{candidates.best(attribute, f'a_{k}')} AS a_{k}"
-            for k, attribute in candidates.fed(plan, source).items()
-            if not candidates.is_counted(attribute)
-        ]
-        if survivors:
-            queries[f"attributes_{index}"] = (
-                f"SELECT customer, {', '.join(survivors)} FROM {_identified(plan, index)} GROUP BY customer"
-            )
-    return queries
+            for k, attribute in _chosen(plan, source).items()
+        ),
+    ]
+    return (
+        f"SELECT {', '.join(items)} FROM {records.table(index)} AS r "
+        f"LEFT JOIN (SELECT node, customer FROM identities) AS i ON i.node = {first_key(plan, source)} "
+        "GROUP BY ALL"
+    )
+
+
+def _fed_metrics(plan: Plan, source: SourcePlan) -> dict[int, Metric]:
+    """The metrics that a source feeds, by their position in the plan."""
+    fed = source.outputs(Role.METRIC)
+    return {k: metric for k, metric in enumerate(plan.metrics) if metric.name in fed}
+
+
+def _chosen(plan: Plan, source: SourcePlan) -> dict[int, Attribute]:
+    """The attributes that a source feeds and that need no counting, by their position in the plan."""
+    fed = candidates.fed(plan, source)
+    return {k: attribute for k, attribute in fed.items() if not candidates.is_counted(attribute)}
+
+
+def _totals(plan: Plan) -> str:
+    def of_all(column: str) -> list[str]:
+        return [f"by_source_{index}.{column}" for index in range(len(plan.sources))]
+
+    counts = [f"coalesce({records}, 0)" for records in of_all("records")]
+    items = [
+        f"nullif(customer, {_NOBODY}) AS customer",
+        f"{' + '.join(f'({count} > 0)::BIGINT' for count in counts)} AS data_sources",
+        f"{' + '.join(counts)} AS total_records",
+        f"least({', '.join(of_all('first_seen'))}) AS first_seen",
+        f"greatest({', '.join(of_all('last_seen'))}) AS last_seen",
+        *(f"{count} AS s_{index}" for index, count in enumerate(counts)),
+        *(item for k, metric in enumerate(plan.metrics) for item in _sum_up(plan, k, metric)),
+    ]
+    joined = "".join(f" LEFT JOIN by_source_{index} USING (customer)" for index in range(len(plan.sources)))
+    return (
+        f"SELECT {', '.join(items)} FROM (SELECT customer FROM customers UNION ALL SELECT {_NOBODY})"
+        f"{joined} WHERE {' + '.join(counts)} > 0"
+    )
+
+
+def _sum_up(plan: Plan, k: int, metric: Metric) -> list[str]:
+    """The parts of a metric over all sources that feed it."""
+    tables = [
+        f"by_source_{index}" for index, source in enumerate(plan.sources) if k in _fed_metrics(plan, source)
+    ]
+    columns = records.part_columns(k, metric)
+    return [
+        f"{sums.combined(metric, part, [f'{table}.{column}' for table in tables])} AS {column}"
+        for part, column in enumerate(columns)
+    ]
 
 
 def _by_count(plan: Plan) -> dict[str, str]:
@@ -120,12 +140,12 @@ def _merge(k: int, metric: Metric) -> list[str]:
 
 
 def _profiles(
-    engine: Engine, plan: Plan, survivors: Sequence[str], as_of: datetime, active_within: timedelta
+    engine: Engine, plan: Plan, counted: Sequence[str], as_of: datetime, active_within: timedelta
 ) -> str:
     shown = [(number, name) for number, name in enumerate(plan.identifier_types) if name != "customer_id"]
     since = _start(as_of, active_within).isoformat(sep=" ")
     # With no event time anywhere nobody can be called inactive.
-    active = f"coalesce(last_seen >= TIMESTAMP {literal(since)}, false)" if plan.has_event_time else "true"
+    active = f"coalesce(totals.last_seen >= TIMESTAMP {literal(since)}, false)"
     items = [
         "customers.customer_id AS customer_id",
         *(f"shown.i_{number} AS {quoted(name)}" for number, name in shown),
@@ -133,13 +153,14 @@ def _profiles(
         *_finals(engine, plan),
         *(f"s_{index} AS {quoted(source.output + '_records')}" for index, source in enumerate(plan.sources)),
         "total_records",
-        "bit_count(sources)::BIGINT AS data_sources",
-        "first_seen AT TIME ZONE 'UTC' AS first_seen",
-        "last_seen AT TIME ZONE 'UTC' AS last_seen",
-        f"{active} AS is_active",
+        "data_sources",
+        "totals.first_seen AT TIME ZONE 'UTC' AS first_seen",
+        "totals.last_seen AT TIME ZONE 'UTC' AS last_seen",
+        f"{active if plan.has_event_time else 'true'} AS is_active",
     ]
+    survivors = [f"by_source_{i}" for i, source in enumerate(plan.sources) if _chosen(plan, source)]
     joined = f" JOIN ({_shown_identifiers(engine, plan, shown)}) AS shown USING (customer)" if shown else ""
-    joined += "".join(f" LEFT JOIN {name} USING (customer)" for name in survivors)
+    joined += "".join(f" LEFT JOIN {name} USING (customer)" for name in [*survivors, *counted])
     return f"SELECT {', '.join(items)} FROM totals JOIN customers USING (customer){joined}"
 
 
@@ -148,9 +169,7 @@ def _surviving(plan: Plan, k: int, attribute: Attribute) -> list[str]:
     if candidates.is_counted(attribute):
         return candidates.published(plan, attribute, f"counted_{k}.best")
     of_sources = [
-        f"attributes_{index}.a_{k}"
-        for index, source in enumerate(plan.sources)
-        if k in candidates.fed(plan, source)
+        f"by_source_{index}.a_{k}" for index, source in enumerate(plan.sources) if k in _chosen(plan, source)
     ]
     return candidates.published(plan, attribute, candidates.best_of(attribute, of_sources))
 
@@ -200,7 +219,10 @@ def _foreign(engine: Engine, plan: Plan) -> list[str]:
 
 def _finals(engine: Engine, plan: Plan) -> list[str]:
     """The metrics; a whole number is a BIGINT unless some customer's is larger."""
-    columns = [records.part_columns(k, metric) for k, metric in enumerate(plan.metrics)]
+    columns = [
+        [f"totals.{column}" for column in records.part_columns(k, metric)]
+        for k, metric in enumerate(plan.metrics)
+    ]
     largest = [f"max(abs({parts[0]}))" for parts in columns]
     bounds = engine.row(f"SELECT {', '.join(['count(*)', *largest])} FROM totals")[1:]
     return [

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_customer360.unify.constrained import Counted, join
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.manual_rules import Rules
+from airflow_provider_customer360.unify.records import sources_of
 from airflow_provider_customer360.unify.schema import Plan
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _links_of(engine: Engine, labels: np.ndarray, suspects: np.ndarray) -> list[
 
     engine.register("suspect_numbers", pa.table({"number": np.flatnonzero(np.isin(labels, suspects))}))
     engine.run(
-        "CREATE OR REPLACE TABLE suspects AS SELECT number, node, t, v, sources::VARCHAR AS sources "
+        "CREATE OR REPLACE TABLE suspects AS SELECT number, node, t, v, sources "
         "FROM suspect_numbers JOIN nodes ON nodes.rowid = number"
     )
     return [
@@ -120,10 +121,8 @@ def _links_of(engine: Engine, labels: np.ndarray, suspects: np.ndarray) -> list[
 
 
 def _counted(engine: Engine, plan: Plan) -> Mapping[int, list[Counted]]:
-    def kinds(t: int, sources: str) -> list[Counted]:
-        if plan.types[t].limit_per == "customer":
-            return [(t, None)]
-        return [(t, s) for s, bit in enumerate(sources) if bit == "1"]
+    def kinds(t: int, sources: int | str) -> list[Counted]:
+        return [(t, None)] if plan.types[t].limit_per == "customer" else [(t, s) for s in sources_of(sources)]
 
     return {
         number: kinds(t, sources)

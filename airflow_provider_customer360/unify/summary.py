@@ -124,8 +124,8 @@ def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
     summary = {}
     for index, source in enumerate(plan.sources):
         customers, shared = engine.row(
-            "SELECT count(*), count(*) FILTER (bit_count(sources) > 1) FROM totals "
-            f"WHERE customer IS NOT NULL AND get_bit(sources, {index}) = 1"
+            "SELECT count(*), count(*) FILTER (data_sources > 1) FROM totals "
+            f"WHERE customer IS NOT NULL AND s_{index} > 0"
         )
         (unidentified,) = engine.row(
             f"SELECT coalesce(sum(s_{index}), 0)::BIGINT FROM totals WHERE customer IS NULL"
