@@ -141,9 +141,9 @@ def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
 
 def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[str, Any]]:
     counts = {
-        name: (distinct, having)
-        for name, distinct, having in engine.rows(
-            "SELECT identifier_type, count(*), count(DISTINCT customer) FROM identities GROUP BY ALL"
+        plan.identifier_types[t]: (distinct, having)
+        for t, distinct, having in engine.rows(
+            "SELECT t, sum(n)::BIGINT, count(customer) FROM held GROUP BY t"
         )
     }
     blocked = dict.fromkeys(plan.identifier_types, 0)
