@@ -174,8 +174,9 @@ class Engine:
             ) from None
 
     def _exceeded(self, error: Exception) -> Customer360Error:
-        doing, reason = self.progress.doing or "unifying", str(error).partition("\n")[0]
-        if "max_temp_directory_size" in reason:
+        doing = self.progress.doing or "unifying"
+        reason = str(error).partition("\n")[0] or "Python has none left"
+        if "failed to offload" in reason:
             return MemoryExceeded(
                 f"While {doing}, the disk of {str(self._spill.path.parent)!r} was full, to which the run "
                 "spills what does not fit into memory. Free some of it, or state a temp_directory that has "

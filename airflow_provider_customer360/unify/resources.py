@@ -22,6 +22,8 @@ except ImportError:  # on Windows, which has no ulimit
 
 #: Of what the worker has, when nothing is stated: the rest is for the system's cache and for neighbours.
 DEFAULT_SHARE = 0.6
+# Allocators keep addresses that hold no memory any more, and ulimit counts these.
+_ADDRESSES_USED = 0.5
 _UNITS = {"": 1, "B": 1} | {
     f"{letter}{kind}B": base**power
     for power, letter in enumerate("KMGT", start=1)
@@ -163,7 +165,7 @@ def _of_ulimit(root: Path) -> Iterator[Memory]:
         if size != resource.RLIM_INFINITY:
             # Code and stacks count as well, though little of them is ever in memory.
             idle = max(0, status.get(counted, 0) - status.get("VmRSS", 0))
-            yield Memory(max(0, size - idle), f"what ulimit {option} leaves")
+            yield Memory(int(max(0, size - idle) * _ADDRESSES_USED), f"half of what ulimit {option} leaves")
 
 
 def _status(root: Path) -> dict[str, int]:

@@ -132,7 +132,8 @@ class Unified:
         ``linked_to_type``, ``linked_to_value``, ``linked_in`` (the sources by name, or ``must_link``) and
         ``linked_records``.
         """
-        trace(self._engine)
+        with self._engine.within_memory():
+            trace(self._engine)
         remembered = self._protection.remembered
         seen_in = ", ".join(
             f"CASE WHEN list_contains(traces.sources, {s}) THEN {literal(name)} END"

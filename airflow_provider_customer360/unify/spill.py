@@ -54,6 +54,9 @@ class SpillDirectory:
     def remove(self) -> None:
         """Remove it with all that is in it; harmless when repeated."""
         shutil.rmtree(self.path, ignore_errors=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
