@@ -6,7 +6,7 @@ see `constrained`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.unify.constrained import Counted, join
@@ -16,6 +16,7 @@ from airflow_provider_customer360.unify.schema import Plan
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 #: Links that are in Python's memory at a time, where each takes some 50 bytes.
 _BATCH = 2_000_000
@@ -73,16 +74,36 @@ def _components(engine: Engine, size: int, demanded: np.ndarray) -> np.ndarray:
     import numpy as np
 
     labels: np.ndarray = np.arange(size, dtype=np.int32)
-    engine.progress.begin("linking identifiers")
     # A table that nothing was deleted from has the row ids 0 to n - 1.
-    for batch in engine.reader(
+    for a, b in _batches(
+        engine,
         "SELECT x.rowid::INTEGER AS a, y.rowid::INTEGER AS b "
         "FROM links JOIN nodes x ON x.node = a JOIN nodes y ON y.node = b",
-        _BATCH,
+        "linking identifiers",
     ):
-        labels = _joined(labels, *(column.to_numpy() for column in batch.columns))
-        engine.progress.add(batch.num_rows)
+        labels = _joined(labels, a, b)
     return _joined(labels, demanded[:, 0], demanded[:, 1])
+
+
+def _batches(engine: Engine, query: str, doing: str) -> Iterator[list[np.ndarray]]:
+    """The columns of a query, numbers only, `_BATCH` rows at a time; DuckDB's own batches are small."""
+    engine.progress.begin(doing)
+    held: list[pa.RecordBatch] = []
+    with engine.within_memory():
+        for batch in engine.reader(query, _BATCH):
+            held.append(batch)
+            engine.progress.add(batch.num_rows)
+            if sum(one.num_rows for one in held) >= _BATCH:
+                yield _columns(held)
+                held = []
+    if held:
+        yield _columns(held)
+
+
+def _columns(batches: list[pa.RecordBatch]) -> list[np.ndarray]:
+    import pyarrow as pa
+
+    return [column.to_numpy() for column in pa.Table.from_batches(batches).columns]
 
 
 def _joined(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -105,9 +126,8 @@ def _suspects(engine: Engine, plan: Plan, labels: np.ndarray, forbidden: np.ndar
     import numpy as np
 
     types = np.empty(len(labels), dtype=np.int16)
-    for batch in engine.reader("SELECT rowid, t FROM nodes", _BATCH):
-        number, t = (column.to_numpy() for column in batch.columns)
-        types[number] = t
+    for number, kind in _batches(engine, "SELECT rowid, t FROM nodes", "looking for large customers"):
+        types[number] = kind
     over = np.zeros(len(labels), dtype=bool)
     for t, one in enumerate(plan.types):
         if one.limit is not None and (types == t).any():

@@ -22,7 +22,9 @@ except ImportError:  # on Windows, which has no ulimit
 
 #: Of what the worker has, when nothing is stated: the rest is for the system's cache and for neighbours.
 DEFAULT_SHARE = 0.6
-# Allocators keep addresses that hold no memory any more, and ulimit counts these.
+# Arrow's allocator takes a gigabyte of addresses at once, whatever becomes of it.
+_ARENA = 1_100_000_000
+# Others keep addresses that hold no memory any more; ulimit counts all of them.
 _ADDRESSES_USED = 0.5
 _UNITS = {"": 1, "B": 1} | {
     f"{letter}{kind}B": base**power
@@ -164,7 +166,7 @@ def _of_ulimit(root: Path) -> Iterator[Memory]:
         size, _ = resource.getrlimit(limit)
         if size != resource.RLIM_INFINITY:
             # Code and stacks count as well, though little of them is ever in memory.
-            idle = max(0, status.get(counted, 0) - status.get("VmRSS", 0))
+            idle = max(_ARENA, status.get(counted, 0) - status.get("VmRSS", 0))
             yield Memory(int(max(0, size - idle) * _ADDRESSES_USED), f"half of what ulimit {option} leaves")
 
 

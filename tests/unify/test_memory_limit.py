@@ -79,6 +79,6 @@ def test_a_run_keeps_to_its_limit(
 
 def test_the_default_does_under_ulimit(source: Path, unlimited: dict[str, Any], tmp_path: Path) -> None:
     """A run that is told nothing finishes where the system refuses it more memory."""
-    limited = run(source, tmp_path, addresses=1_500_000_000)
+    limited = run(source, tmp_path, addresses=2_500_000_000)
     assert limited["limit"] < 500_000_000
     assert limited["result"] == unlimited["result"]
