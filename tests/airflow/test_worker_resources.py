@@ -63,6 +63,7 @@ def test_a_wrong_parameter_fails_when_the_dag_is_parsed(airflow_home: Path) -> N
     )
 
 
+@pytest.mark.usefixtures("airflow_db")
 def test_a_task_keeps_to_what_is_stated(
     airflow_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
