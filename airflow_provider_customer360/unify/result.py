@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.events import forgotten_in_events
 from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanation, explain, identities_of
+from airflow_provider_customer360.unify.progress import Stage
 from airflow_provider_customer360.unify.protection import Protection
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan
@@ -39,12 +41,16 @@ class Frame:
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """The frame in batches of about this many rows, in no particular order."""
         schema = self.schema
-        for batch in self.engine.reader(self.query, rows):
-            yield batch.cast(schema)
+        self.engine.progress.begin("reading the result")
+        with self.engine.within_memory():
+            for batch in self.engine.reader(self.query, rows):
+                self.engine.progress.add(batch.num_rows)
+                yield batch.cast(schema)
 
     def to_arrow(self) -> pa.Table:
         """The whole frame as an Arrow table, in a reproducible order."""
-        table = self.engine.reader(f"{self.query} ORDER BY {self.order}", BATCH_ROWS).read_all()
+        with self.engine.within_memory():
+            table = self.engine.reader(f"{self.query} ORDER BY {self.order}", BATCH_ROWS).read_all()
         return table.cast(_in_utc(table.schema))
 
     def to_pandas(self) -> pd.DataFrame:
@@ -126,7 +132,8 @@ class Unified:
         ``linked_to_type``, ``linked_to_value``, ``linked_in`` (the sources by name, or ``must_link``) and
         ``linked_records``.
         """
-        trace(self._engine)
+        with self._engine.within_memory():
+            trace(self._engine)
         remembered = self._protection.remembered
         seen_in = ", ".join(
             f"CASE WHEN list_contains(traces.sources, {s}) THEN {literal(name)} END"
@@ -157,6 +164,16 @@ class Unified:
         query = identities_of(f"({self.identities.query})", literal(str(customer_id)))
         rows = self._engine.rows(query, doing="explaining a customer")
         return explain(customer_id, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Stage]:
+        """A further stage of the run, such as publishing what it gave: measured, and told while it is long.
+
+        Raises:
+            MemoryExceeded: reading the frames needs more memory than the run may take.
+        """
+        with self._engine.within_memory(), self._engine.progress.stage(title) as stage:
+            yield stage
 
     def close(self) -> None:
         """Free the engine; the frames cannot be read afterwards."""
