@@ -10,8 +10,10 @@ sources, ``data_sources`` and ``s_<i>`` (records of source *i*). Table ``profile
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from airflow_provider_customer360.unify import candidates, records, sums
 from airflow_provider_customer360.unify.engine import Engine
@@ -22,6 +24,8 @@ from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, R
 
 #: The customer of records that belong to nobody.
 _NOBODY = -1
+#: What a customer takes in a join, roughly: with its keys and pointers, and for each column of a profile.
+_BYTES_OF_A_CUSTOMER, _BYTES_OF_A_COLUMN = 300, 60
 
 
 def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> None:
@@ -36,16 +40,41 @@ def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
     counted = _by_count(plan)
     for name, query in counted.items():
         engine.run(f"CREATE OR REPLACE TABLE {name} AS {query}", doing="choosing attributes")
-    engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan)}", doing="adding up sources")
+    _in_parts(engine, plan, "totals", partial(_totals, plan), "adding up sources")
     engine.run(
         "CREATE OR REPLACE TABLE held AS SELECT customer, t, count(*) AS n FROM identities GROUP BY ALL",
         doing="counting identifiers",
     )
-    engine.run(
-        f"CREATE OR REPLACE TABLE profiles AS {_profiles(engine, plan, list(counted), as_of, active_within)}",
-        doing="putting profiles together",
-    )
+    shown = _shown_identifiers(engine, plan)
+    engine.run(f"CREATE OR REPLACE TABLE shown AS {shown}", doing="choosing identifiers")
+    joined = _profiles(engine, plan, list(counted), as_of, active_within)
+    _in_parts(engine, plan, "profiles", joined, "putting profiles together")
+    engine.drop(["shown"])
     _check_conservation(engine, plan)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the customers: a join keeps all of one side in memory."""
+
+    number: int
+    parts: int
+
+    def of(self, table: str) -> str:
+        """The rows of a table with one row per customer that are of this part."""
+        if self.parts == 1:
+            return table
+        return f"(SELECT * FROM {table} WHERE (customer + 1) % {self.parts} = {self.number}) AS {table}"
+
+
+def _in_parts(engine: Engine, plan: Plan, name: str, query: Callable[[_Part], str], doing: str) -> None:
+    """Make a table by a query that joins tables of customers, for as many at a time as fit into memory."""
+    (customers,) = engine.row("SELECT count(*) FROM customers")
+    columns = len(plan.identifier_types) + len(plan.attributes) + len(plan.metrics) + len(plan.sources)
+    parts = engine.parts(customers, _BYTES_OF_A_CUSTOMER + columns * _BYTES_OF_A_COLUMN)
+    for number in range(parts):
+        begin = f"INSERT INTO {name}" if number else f"CREATE OR REPLACE TABLE {name} AS"
+        engine.run(f"{begin} {query(_Part(number, parts))}", doing=doing)
 
 
 def _by_source(plan: Plan, index: int) -> str:
@@ -85,7 +114,7 @@ def _chosen(plan: Plan, source: SourcePlan) -> dict[int, Attribute]:
     return {k: attribute for k, attribute in fed.items() if not candidates.is_counted(attribute)}
 
 
-def _totals(plan: Plan) -> str:
+def _totals(plan: Plan, part: _Part) -> str:
     def of_all(column: str) -> list[str]:
         return [f"by_source_{index}.{column}" for index in range(len(plan.sources))]
 
@@ -99,11 +128,13 @@ def _totals(plan: Plan) -> str:
         *(f"{count} AS s_{index}" for index, count in enumerate(counts)),
         *(item for k, metric in enumerate(plan.metrics) for item in _sum_up(plan, k, metric)),
     ]
-    joined = "".join(f" LEFT JOIN by_source_{index} USING (customer)" for index in range(len(plan.sources)))
-    return (
-        f"SELECT {', '.join(items)} FROM (SELECT customer FROM customers UNION ALL SELECT {_NOBODY})"
-        f"{joined} WHERE {' + '.join(counts)} > 0"
+    joined = "".join(
+        f" LEFT JOIN {part.of(f'by_source_{index}')} USING (customer)" for index in range(len(plan.sources))
     )
+    everyone = f"SELECT customer FROM {part.of('customers')}"
+    if not part.number:
+        everyone += f" UNION ALL SELECT {_NOBODY}"
+    return f"SELECT {', '.join(items)} FROM ({everyone}){joined} WHERE {' + '.join(counts)} > 0"
 
 
 def _sum_up(plan: Plan, k: int, metric: Metric) -> list[str]:
@@ -150,14 +181,13 @@ def _merge(k: int, metric: Metric) -> list[str]:
 
 def _profiles(
     engine: Engine, plan: Plan, counted: Sequence[str], as_of: datetime, active_within: timedelta
-) -> str:
-    shown = [(number, name) for number, name in enumerate(plan.identifier_types) if name != "customer_id"]
+) -> Callable[[_Part], str]:
     since = _start(as_of, active_within).isoformat(sep=" ")
     # With no event time anywhere nobody can be called inactive.
     active = f"coalesce(totals.last_seen >= TIMESTAMP {literal(since)}, false)"
     items = [
         "customers.customer_id AS customer_id",
-        *(f"shown.i_{number} AS {quoted(name)}" for number, name in shown),
+        *(f"shown.i_{number} AS {quoted(name)}" for number, name in _shown(plan)),
         *(item for k, attribute in enumerate(plan.attributes) for item in _surviving(plan, k, attribute)),
         *_finals(engine, plan),
         *(f"s_{index} AS {quoted(source.output + '_records')}" for index, source in enumerate(plan.sources)),
@@ -168,9 +198,20 @@ def _profiles(
         f"{active if plan.has_event_time else 'true'} AS is_active",
     ]
     survivors = [f"by_source_{i}" for i, source in enumerate(plan.sources) if _chosen(plan, source)]
-    joined = f" JOIN ({_shown_identifiers(engine, plan, shown)}) AS shown USING (customer)" if shown else ""
-    joined += "".join(f" LEFT JOIN {name} USING (customer)" for name in [*survivors, *counted])
-    return f"SELECT {', '.join(items)} FROM totals JOIN customers USING (customer){joined}"
+
+    def query(part: _Part) -> str:
+        joined = "".join(
+            f" LEFT JOIN {part.of(name)} USING (customer)" for name in ["shown", *survivors, *counted]
+        )
+        tables = f"{part.of('totals')} JOIN {part.of('customers')} USING (customer)"
+        return f"SELECT {', '.join(items)} FROM {tables}{joined}"
+
+    return query
+
+
+def _shown(plan: Plan) -> list[tuple[int, str]]:
+    """The identifier types that profiles show, with their positions in the plan."""
+    return [(number, name) for number, name in enumerate(plan.identifier_types) if name != "customer_id"]
 
 
 def _surviving(plan: Plan, k: int, attribute: Attribute) -> list[str]:
@@ -191,7 +232,7 @@ def _start(as_of: datetime, active_within: timedelta) -> datetime:
     return start.replace(tzinfo=None)
 
 
-def _shown_identifiers(engine: Engine, plan: Plan, shown: list[tuple[int, str]]) -> str:
+def _shown_identifiers(engine: Engine, plan: Plan) -> str:
     """Of several e-mails of one customer the profile shows the one seen last, then most, then the first.
 
     One that links nobody is shown where the customer has no other.
@@ -204,6 +245,9 @@ def _shown_identifiers(engine: Engine, plan: Plan, shown: list[tuple[int, str]])
     )
     foreign = _foreign(engine, plan)
     # Most customers have one of each type: nothing needs to be compared there, which takes half the time.
+    shown = _shown(plan)
+    if not shown:
+        return "SELECT customer FROM customers"
     types = ", ".join(str(number) for number, _ in shown)
     compared = " UNION ".join(
         [

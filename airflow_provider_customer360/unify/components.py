@@ -76,13 +76,18 @@ def _components(engine: Engine, size: int, demanded: np.ndarray) -> np.ndarray:
 
     labels: np.ndarray = np.arange(size, dtype=np.int32)
     # A table that nothing was deleted from has the row ids 0 to n - 1.
+    engine.run(
+        "CREATE OR REPLACE TABLE half_numbered AS SELECT nodes.rowid::INTEGER AS a, b "
+        "FROM links JOIN nodes ON node = a",
+        doing="linking identifiers",
+    )
     for a, b in _batches(
         engine,
-        "SELECT x.rowid::INTEGER AS a, y.rowid::INTEGER AS b "
-        "FROM links JOIN nodes x ON x.node = a JOIN nodes y ON y.node = b",
+        "SELECT a, nodes.rowid::INTEGER AS b FROM half_numbered JOIN nodes ON node = b",
         "linking identifiers",
     ):
         labels = _joined(labels, a, b)
+    engine.drop(["half_numbered"])
     return _joined(labels, demanded[:, 0], demanded[:, 1])
 
 
@@ -116,7 +121,8 @@ def _joined(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if not len(a):
         return labels
     ends = (labels[a], labels[b])
-    graph = coo_array((np.ones(len(a), dtype=np.int8), ends), shape=(len(labels), len(labels)))
+    # Weights of the kind that SciPy would make of them.
+    graph = coo_array((np.ones(len(a)), ends), shape=(len(labels), len(labels))).tocsr()
     merged: np.ndarray = connected_components(graph, directed=False)[1]
     labels = merged[labels]
     return labels

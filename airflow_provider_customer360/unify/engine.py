@@ -120,6 +120,10 @@ class Engine:
         """Make an Arrow table readable under a name, without copying it."""
         self.connection.register(name, table)
 
+    def parts(self, rows: int, bytes_of_a_row: int) -> int:
+        """Into how many parts work on so many rows has to be cut for each to fit into half of the memory."""
+        return 1 + rows * bytes_of_a_row // (self._given // 2)
+
     def drop(self, names: Iterable[str]) -> None:
         """Free tables of a stage that no later stage reads."""
         for name in names:

@@ -82,6 +82,10 @@ def _in_utc(schema: pa.Schema) -> pa.Schema:
     return schema
 
 
+#: What an identifier takes in a join, roughly.
+_BYTES_OF_AN_IDENTIFIER = 200
+
+
 class Unified:
     """The result of a run; `close` it, or use it as a context manager, to free the engine early.
 
@@ -134,13 +138,32 @@ class Unified:
         """
         with self._engine.within_memory():
             trace(self._engine)
+            # One join in a statement, into a table: of all ways the one that needs the least memory.
+            self._engine.run(
+                "CREATE OR REPLACE TABLE traced AS SELECT n.*, parent, traces.sources AS linked_in, "
+                "traces.records AS linked_records FROM identities_next AS n LEFT JOIN traces USING (node)",
+                doing="telling identities",
+            )
+            (count,) = self._engine.row("SELECT count(*) FROM identities")
+            parts = self._engine.parts(count, _BYTES_OF_AN_IDENTIFIER)
+            for part in range(parts):
+                begin = (
+                    "INSERT INTO identities_told" if part else "CREATE OR REPLACE TABLE identities_told AS"
+                )
+                self._engine.run(f"{begin} {self._told(part, parts)}", doing="telling identities")
+            self._engine.drop(["traces", "traced"])
+        return Frame(
+            self._engine, "SELECT * FROM identities_told", "identifier_type, identifier_value, status"
+        )
+
+    def _told(self, part: int, parts: int) -> str:
+        """The published identities, as far as their parents are of a part."""
         remembered = self._protection.remembered
         seen_in = ", ".join(
-            f"CASE WHEN list_contains(traces.sources, {s}) THEN {literal(name)} END"
+            f"CASE WHEN list_contains(n.linked_in, {s}) THEN {literal(name)} END"
             for s, name in sorted(enumerate(self._sources), key=lambda source: source[1])
         )
-        return Frame(
-            self._engine,
+        return (
             # What is not in the data was hashed when it was read.
             "SELECT n.identifier_type, CASE WHEN n.node IS NULL THEN n.identifier_value "
             f"ELSE {remembered('n.identifier_type', 'n.identifier_value')} END AS identifier_value, "
@@ -148,11 +171,10 @@ class Unified:
             "n.first_seen AT TIME ZONE 'UTC' AS first_seen, n.last_seen AT TIME ZONE 'UTC' AS last_seen, "
             "n.records, n.data_sources, parent.identifier_type AS linked_to_type, "
             f"{remembered('parent.identifier_type', 'parent.identifier_value')} AS linked_to_value, "
-            f"CASE WHEN len(traces.sources) = 0 THEN {literal(RULE)} "
-            f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, traces.records AS linked_records "
-            "FROM identities_next AS n LEFT JOIN traces USING (node) "
-            "LEFT JOIN identities AS parent ON parent.node = traces.parent",
-            "identifier_type, identifier_value, status",
+            f"CASE WHEN len(n.linked_in) = 0 THEN {literal(RULE)} "
+            f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, n.linked_records "
+            f"FROM (FROM traced WHERE coalesce(parent, 0) % {parts} = {part}) AS n "
+            f"LEFT JOIN (FROM identities WHERE node % {parts} = {part}) AS parent ON parent.node = n.parent"
         )
 
     def explain(self, customer_id: str) -> Explanation:

@@ -38,13 +38,19 @@ def trace(engine: Engine) -> None:
     )
     (count,) = engine.row("SELECT count(*) FROM ranked_links")
     parts = count // _PART + 1
-    # A table that nothing was deleted from has the row ids 0 to n - 1.
+    # A table that nothing was deleted from has the row ids 0 to n - 1. One join in a statement: each keeps
+    # all identifiers in memory, or spills them if it is alone.
     engine.run(
-        f"CREATE OR REPLACE TABLE numbered_links AS SELECT x.customer % {parts} AS part, x.rowid AS a, "
-        "y.rowid AS b, rank FROM ranked_links JOIN identities x ON x.node = a "
-        "JOIN identities y ON y.node = b WHERE x.customer = y.customer",
+        "CREATE OR REPLACE TABLE half_numbered AS SELECT customer, identities.rowid AS a, b, rank "
+        "FROM ranked_links JOIN identities ON node = a",
         doing="tracing links",
     )
+    engine.run(
+        f"CREATE OR REPLACE TABLE numbered_links AS SELECT half.customer % {parts} AS part, a, y.rowid AS b, "
+        "rank FROM half_numbered AS half JOIN identities y ON y.node = b WHERE half.customer = y.customer",
+        doing="tracing links",
+    )
+    engine.drop(["half_numbered"])
     engine.run(
         f"CREATE OR REPLACE TABLE roots AS SELECT customer % {parts} AS part, "
         "arg_min(rowid, {'t': t, 'length': length(identifier_value), 'v': identifier_value}) AS root "
@@ -55,13 +61,21 @@ def trace(engine: Engine) -> None:
     for part in range(parts):
         _trace_part(engine, part)
     engine.run(
-        "CREATE OR REPLACE TABLE traces AS SELECT x.node AS node, y.node AS parent, "
-        "links.records AS records, links.sources AS sources "
-        "FROM tree JOIN ranked_links AS links USING (rank) JOIN identities x ON x.rowid = child "
-        "JOIN identities y ON y.rowid = tree.parent",
+        "CREATE OR REPLACE TABLE half_traced AS SELECT node, tree.parent AS parent, rank "
+        "FROM tree JOIN identities ON identities.rowid = child",
         doing="tracing links",
     )
-    engine.drop(["ranked_links", "numbered_links", "roots", "tree"])
+    engine.run(
+        "CREATE OR REPLACE TABLE whole_traced AS SELECT half.node AS node, y.node AS parent, rank "
+        "FROM half_traced AS half JOIN identities y ON y.rowid = half.parent",
+        doing="tracing links",
+    )
+    engine.run(
+        "CREATE OR REPLACE TABLE traces AS SELECT node, parent, records, sources "
+        "FROM whole_traced JOIN ranked_links USING (rank)",
+        doing="tracing links",
+    )
+    engine.drop(["ranked_links", "numbered_links", "roots", "tree", "half_traced", "whole_traced"])
 
 
 def _trace_part(engine: Engine, part: int) -> None:
