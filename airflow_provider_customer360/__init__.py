@@ -43,5 +43,28 @@ def get_provider_info() -> dict[str, Any]:
                 "python-modules": ["airflow_provider_customer360.operators.customer360"],
             }
         ],
+        "config": {
+            "customer360": {
+                "description": "What a Customer360Operator may use of its worker, unless it says so itself.",
+                "options": {
+                    "memory_limit": {
+                        "description": "Memory that a task may take, all in all: a size, or a share of "
+                        "what the worker has (control groups and ulimit count). Empty: 60 % of that.",
+                        "version_added": "0.4.0",
+                        "type": "string",
+                        "example": "4GB",
+                        "default": "",
+                    },
+                    "temp_directory": {
+                        "description": "Directory of the worker into which a task spills what does not "
+                        "fit into its memory; it must exist. Empty: the system's for temporary files.",
+                        "version_added": "0.4.0",
+                        "type": "string",
+                        "example": "/mnt/scratch",
+                        "default": "",
+                    },
+                },
+            }
+        },
         "cli": ["airflow_provider_customer360.cli.definition.customer360_commands"],
     }

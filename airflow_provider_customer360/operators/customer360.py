@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from airflow_provider_customer360.operators.identity_tables import Choice, Ident
 from airflow_provider_customer360.operators.pii_salt import check_salt, read_salt
 from airflow_provider_customer360.operators.profile_table import ProfileTable
 from airflow_provider_customer360.operators.report import counted, log_report, row_counts, without_values
+from airflow_provider_customer360.operators.worker_resources import resources_of
 from airflow_provider_customer360.unify.config import Config, Identifiers, Metrics
 from airflow_provider_customer360.unify.errors import (
     ConfigError,
@@ -35,6 +35,7 @@ from airflow_provider_customer360.unify.errors import (
     NoDataError,
     TransientError,
 )
+from airflow_provider_customer360.unify.resources import Resources
 from airflow_provider_customer360.unify.survivorship_rules import Survivorship
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from airflow_provider_customer360.database.connections import Target
     from airflow_provider_customer360.publish import Load, Published
     from airflow_provider_customer360.unify.config import Source
+    from airflow_provider_customer360.unify.result import Unified
 
 WHEN_NO_DATA = ("auto", "sample", "skip", "fail")
 
@@ -115,6 +117,10 @@ class Customer360Operator(BaseOperator):
         null; ``fail``; or ``replace``: the table gets exactly the profiles' columns.
     :param snapshot_retention: with ``append``, how long snapshots are kept: as ``active_within``. None:
         without end.
+    :param memory_limit: the memory that the task's process may take: ``4GB``, ``512 MiB``, bytes, or ``50%``
+        of what the worker has. None: ``[customer360] memory_limit``, else 60 % of that.
+    :param temp_directory: a directory of the worker into which the task spills what does not fit. None:
+        ``[customer360] temp_directory``, else the system's directory for temporary files.
     :param dry_run: do everything but change tables: the log and the XCom tell what would change, and the
         task ends as skipped, so that nothing downstream takes the table for a new one. (templated)
     :return: the summary, also pushed as the asset event's extra.
@@ -179,6 +185,8 @@ class Customer360Operator(BaseOperator):
         write_mode: str = "replace",
         on_schema_change: str = "add",
         snapshot_retention: timedelta | int | float | str | None = None,
+        memory_limit: str | int | None = None,
+        temp_directory: str | None = None,
         dry_run: bool | str = False,
         **kwargs: Any,
     ) -> None:
@@ -240,7 +248,10 @@ class Customer360Operator(BaseOperator):
         self.write_mode = write_mode
         self.on_schema_change = on_schema_change
         self.snapshot_retention = snapshot_retention
+        self.memory_limit = memory_limit
+        self.temp_directory = temp_directory
         self.only_tell = dry_run  # an operator's dry_run is a method of Airflow's
+        Resources(memory_limit=memory_limit, temp_directory=temp_directory)
         check_salt(pii_salt, self._config().pii)  # a wrong shape fails when the DAG is parsed, not tonight
         self._profile_table()
         self._killed = threading.Event()
@@ -333,12 +344,13 @@ class Customer360Operator(BaseOperator):
             previous=tables.previous(target.hook) if tables.identities and known.rows[0] else None,
             run_id=context["run_id"],
             recorded=tables.recorded(target.hook, known.rows[-1] if known.rows else None),
+            resources=self._resources(),
             wrap_stage=self._folded,
             **stated,
         ) as unified:
             summary = {**tables.told(unified.summary), "dry_run": dry_run}
             load = self._profile_table().load(target.table, unified, as_of, audit=audit)
-            self._publish(summary, target, [load, *tables.loads(unified)], expect=known)
+            self._publish(summary, target, unified, lambda: [load, *tables.loads(unified)], expect=known)
         return self._finish(audit.told(summary), context)
 
     def _sampled(self, target: Target, context: Context, *, dry_run: bool) -> dict[str, Any]:
@@ -349,7 +361,9 @@ class Customer360Operator(BaseOperator):
 
         as_of = self._reference_time(context)
         config = Config(preview_rows=self.preview_rows)
-        with unify(sample_sources(as_of), config, as_of=as_of, wrap_stage=self._folded) as unified:
+        with unify(
+            sample_sources(as_of), config, as_of=as_of, resources=self._resources(), wrap_stage=self._folded
+        ) as unified:
             summary = {**unified.summary, "checks": [], "sample_data": True, "dry_run": dry_run}
             summary["warnings"] = [
                 "These are sample profiles, because no source gave any data. Wire sources to this task.",
@@ -360,21 +374,40 @@ class Customer360Operator(BaseOperator):
                 nothing = Published(0, 0, 0, 0, 0, created=False)
                 summary |= self._told(target, {target.table: nothing})
             else:
-                self._publish(summary, target, [self._profile_table().load(target.table, unified, as_of)])
+                load = self._profile_table().load(target.table, unified, as_of)
+                self._publish(summary, target, unified, lambda: [load])
         return self._finish(summary, context)
 
-    def _publish(self, summary: dict[str, Any], target: Target, loads: Sequence[Load], **more: Any) -> None:
-        """Publish, or tell what that would do; the summary gains the counts and the seconds."""
+    def _publish(
+        self,
+        summary: dict[str, Any],
+        target: Target,
+        unified: Unified,
+        loads: Callable[[], Sequence[Load]],
+        **more: Any,
+    ) -> None:
+        """Publish, or tell what that would do; the summary gains the counts and the seconds.
+
+        Args:
+            summary: of the run, to which is added.
+            target: where to publish to.
+            unified: the result of the run.
+            loads: gives what to publish of it, which may take work.
+            more: for `publish`.
+        """
         from airflow_provider_customer360.publish import publish
 
-        started, dry_run = time.monotonic(), summary["dry_run"]
-        with self._folded("Compare with the tables" if dry_run else "Publish"):
+        dry_run = summary["dry_run"]
+        title = "Compare with the tables" if dry_run else "Publish"
+        with self._folded(title), unified.stage(title) as stage:
             published = publish(
-                target.hook, loads, before_commit=self._stop_if_killed, dry_run=dry_run, **more
+                target.hook, loads(), before_commit=self._stop_if_killed, dry_run=dry_run, **more
             )
+            stage.rows = sum(counts.rows_written for counts in published.values())
             for table, counts in published.items():
                 self.log.info("%s: %s", table, counted(counts, dry_run=dry_run))
-        summary["duration_seconds"]["publish"] = round(time.monotonic() - started, 3)
+        summary["duration_seconds"]["publish"] = stage.seconds
+        summary["stage_rows"]["publish"] = stage.rows
         summary |= self._told(target, published)
 
     def _told(self, target: Target, published: Mapping[str, Published]) -> dict[str, Any]:
@@ -401,11 +434,9 @@ class Customer360Operator(BaseOperator):
         """One folded group of the task log, opened unless the task is being killed."""
         self._stop_if_killed()
         self.log.info("::group::%s", title)
-        started = time.monotonic()
         try:
             yield
         finally:
-            self.log.info("%s took %.1f s", title, time.monotonic() - started)
             self.log.info("::endgroup::")
 
     def _stop_if_killed(self) -> None:
@@ -418,6 +449,9 @@ class Customer360Operator(BaseOperator):
         if override and self.checks:
             self.log.warning("The DAG param %s overrides in this run: %s", PARAM, override)
         return Audit(Checks.of(self.checks or {}), override, self.log)
+
+    def _resources(self) -> Resources:
+        return resources_of(self.memory_limit, self.temp_directory)
 
     def _profile_table(self) -> ProfileTable:
         return ProfileTable.of(self.write_mode, self.on_schema_change, self.snapshot_retention)

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
         ConfigError,
         Customer360Error,
         DataError,
+        MemoryExceeded,
         NoDataError,
         PublishError,
         SourceError,
         TransientError,
     )
     from airflow_provider_customer360.unify.pipeline import unify
+    from airflow_provider_customer360.unify.resources import Resources
     from airflow_provider_customer360.unify.result import Frame, Unified
 
 __all__ = [
@@ -35,8 +37,10 @@ __all__ = [
     "Customer360Error",
     "DataError",
     "Frame",
+    "MemoryExceeded",
     "NoDataError",
     "PublishError",
+    "Resources",
     "Source",
     "SourceError",
     "TransientError",
@@ -47,6 +51,7 @@ __all__ = [
 _MODULES = {
     "config": ("Config", "Source"),
     "pipeline": ("unify",),
+    "resources": ("Resources",),
     "result": ("Frame", "Unified"),
 }
 _LAZY = {name: module for module, names in _MODULES.items() for name in names}

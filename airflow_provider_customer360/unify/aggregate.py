@@ -1,17 +1,19 @@
 """Stage 5: records and customers to profiles.
 
-Table ``totals``: one row per customer, and one (``customer`` NULL) for the unidentified records; the
-counts, times and metrics of ``records_<i>``, ``sources`` (a bit per source) and ``s_<i>`` (records of
-source *i*). Table ``attributes_<i>``: the surviving attributes of source *i*, one row per customer; kept
-apart, because carrying every source's text through one grouping costs more than joining a few columns at
-the end. Table ``counted_<k>``: attribute *k* where its values are counted over all sources. Table
-``profiles``: the published columns.
+Table ``by_source_<i>``: what the records of source *i* say of each customer, in one pass over them:
+``records``, ``first_seen``, ``last_seen``, the metrics' parts and the surviving attributes, named as in
+``records_<i>``. Table ``counted_<k>``: attribute *k* where its values are counted over all sources. Table
+``held``: how many (``n``) identifiers of a type (``t``) a customer has. Table ``totals``: one row per
+customer, and one (``customer`` NULL) for the unidentified records; counts, times and metrics over all
+sources, ``data_sources`` and ``s_<i>`` (records of source *i*). Table ``profiles``: the published columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from airflow_provider_customer360.unify import candidates, records, sums
 from airflow_provider_customer360.unify.engine import Engine
@@ -20,73 +22,131 @@ from airflow_provider_customer360.unify.keys import first_key
 from airflow_provider_customer360.unify.quoting import literal, quoted
 from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, Role, SourcePlan
 
+#: The customer of records that belong to nobody.
+_NOBODY = -1
+#: What a customer takes in a join, roughly: with its keys and pointers, and for each column of a profile.
+_BYTES_OF_A_CUSTOMER, _BYTES_OF_A_COLUMN = 300, 60
+
 
 def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> None:
-    """Make ``totals``, ``attributes_<i>``, ``counted_<k>`` and ``profiles``.
+    """Make ``by_source_<i>``, ``counted_<k>``, ``totals`` and ``profiles``.
 
     Raises:
         DataError: a record was lost or counted twice, which would be a defect of this package.
     """
-    engine.run(f"CREATE OR REPLACE TABLE totals AS {_totals(plan)}", doing="adding up records")
-    survivors = {**_by_source(plan), **_by_count(plan)}
-    for name, query in survivors.items():
+    for index in range(len(plan.sources)):
+        query = _by_source(plan, index)
+        engine.run(f"CREATE OR REPLACE TABLE by_source_{index} AS {query}", doing="adding up records")
+    counted = _by_count(plan)
+    for name, query in counted.items():
         engine.run(f"CREATE OR REPLACE TABLE {name} AS {query}", doing="choosing attributes")
+    _in_parts(engine, plan, "totals", partial(_totals, plan), "adding up sources")
     engine.run(
-        "CREATE OR REPLACE TABLE profiles AS "
-        f"{_profiles(engine, plan, list(survivors), as_of, active_within)}",
-        doing="putting profiles together",
+        "CREATE OR REPLACE TABLE held AS SELECT customer, t, count(*) AS n FROM identities GROUP BY ALL",
+        doing="counting identifiers",
     )
+    shown = _shown_identifiers(engine, plan)
+    engine.run(f"CREATE OR REPLACE TABLE shown AS {shown}", doing="choosing identifiers")
+    joined = _profiles(engine, plan, list(counted), as_of, active_within)
+    _in_parts(engine, plan, "profiles", joined, "putting profiles together")
+    engine.drop(["shown"])
     _check_conservation(engine, plan)
 
 
-def _totals(plan: Plan) -> str:
-    customer_records = (_customer_records(plan, i, source) for i, source in enumerate(plan.sources))
+@dataclass(frozen=True)
+class _Part:
+    """A part of the customers: a join keeps all of one side in memory."""
+
+    number: int
+    parts: int
+
+    def of(self, table: str) -> str:
+        """The rows of a table with one row per customer that are of this part."""
+        if self.parts == 1:
+            return table
+        return f"(SELECT * FROM {table} WHERE (customer + 1) % {self.parts} = {self.number}) AS {table}"
+
+
+def _in_parts(engine: Engine, plan: Plan, name: str, query: Callable[[_Part], str], doing: str) -> None:
+    """Make a table by a query that joins tables of customers, for as many at a time as fit into memory."""
+    (customers,) = engine.row("SELECT count(*) FROM customers")
+    columns = len(plan.identifier_types) + len(plan.attributes) + len(plan.metrics) + len(plan.sources)
+    parts = engine.parts(customers, _BYTES_OF_A_CUSTOMER + columns * _BYTES_OF_A_COLUMN)
+    for number in range(parts):
+        begin = f"INSERT INTO {name}" if number else f"CREATE OR REPLACE TABLE {name} AS"
+        engine.run(f"{begin} {query(_Part(number, parts))}", doing=doing)
+
+
+def _by_source(plan: Plan, index: int) -> str:
+    source = plan.sources[index]
     items = [
-        "customer",
-        "bit_or(source) AS sources",
-        "sum(records)::BIGINT AS total_records",
+        f"coalesce(i.customer, {_NOBODY}) AS customer",
+        "sum(records)::BIGINT AS records",
         "min(first_seen) AS first_seen",
         "max(last_seen) AS last_seen",
-        *(f"coalesce(sum(s_{index}), 0)::BIGINT AS s_{index}" for index in range(len(plan.sources))),
-        *(item for k, metric in enumerate(plan.metrics) for item in _merge(k, metric)),
-    ]
-    return (
-        f"SELECT {', '.join(items)} FROM ({' UNION ALL BY NAME '.join(customer_records)}) GROUP BY customer"
-    )
-
-
-def _customer_records(plan: Plan, index: int, source: SourcePlan) -> str:
-    """The records of one source with their customer instead of their identifiers."""
-    fed = source.outputs(Role.METRIC)
-    kept = ["records", "first_seen", "last_seen"]
-    kept += [
-        column
-        for k, metric in enumerate(plan.metrics)
-        if metric.name in fed
-        for column in records.part_columns(k, metric)
-    ]
-    return (
-        f"SELECT i.customer, {', '.join(kept)}, records AS s_{index}, "
-        f"{records.source_bit(plan, index)} AS source "
-        f"FROM {records.table(index)} AS r "
-        f"LEFT JOIN (SELECT node, customer FROM identities) AS i ON i.node = {first_key(plan, source)}"
-    )
-
-
-def _by_source(plan: Plan) -> dict[str, str]:
-    """The tables ``attributes_<i>`` with their queries; sources that feed none are left out."""
-    queries = {}
-    for index, source in enumerate(plan.sources):
-        survivors = [
+        *(item for k, metric in _fed_metrics(plan, source).items() for item in _merge(k, metric)),
+        *(
             f"{candidates.best(attribute, f'a_{k}')} AS a_{k}"
-            for k, attribute in candidates.fed(plan, source).items()
-            if not candidates.is_counted(attribute)
-        ]
-        if survivors:
-            queries[f"attributes_{index}"] = (
-                f"SELECT customer, {', '.join(survivors)} FROM {_identified(plan, index)} GROUP BY customer"
-            )
-    return queries
+            for k, attribute in _chosen(plan, source).items()
+        ),
+    ]
+    return (
+        f"SELECT {', '.join(items)} FROM {records.table(index)} AS r "
+        f"LEFT JOIN {_owners(plan, source)} AS i ON i.node = {first_key(plan, source)} GROUP BY ALL"
+    )
+
+
+def _owners(plan: Plan, source: SourcePlan) -> str:
+    """The customers of identifiers, of the types that a source has."""
+    types = sorted(plan.identifier_types.index(kind or "") for kind in source.outputs(Role.IDENTIFIER))
+    return f"(SELECT node, customer FROM identities WHERE t IN ({', '.join(map(str, [-1, *types]))}))"
+
+
+def _fed_metrics(plan: Plan, source: SourcePlan) -> dict[int, Metric]:
+    """The metrics that a source feeds, by their position in the plan."""
+    fed = source.outputs(Role.METRIC)
+    return {k: metric for k, metric in enumerate(plan.metrics) if metric.name in fed}
+
+
+def _chosen(plan: Plan, source: SourcePlan) -> dict[int, Attribute]:
+    """The attributes that a source feeds and that need no counting, by their position in the plan."""
+    fed = candidates.fed(plan, source)
+    return {k: attribute for k, attribute in fed.items() if not candidates.is_counted(attribute)}
+
+
+def _totals(plan: Plan, part: _Part) -> str:
+    def of_all(column: str) -> list[str]:
+        return [f"by_source_{index}.{column}" for index in range(len(plan.sources))]
+
+    counts = [f"coalesce({records}, 0)" for records in of_all("records")]
+    items = [
+        f"nullif(customer, {_NOBODY}) AS customer",
+        f"{' + '.join(f'({count} > 0)::BIGINT' for count in counts)} AS data_sources",
+        f"{' + '.join(counts)} AS total_records",
+        f"least({', '.join(of_all('first_seen'))}) AS first_seen",
+        f"greatest({', '.join(of_all('last_seen'))}) AS last_seen",
+        *(f"{count} AS s_{index}" for index, count in enumerate(counts)),
+        *(item for k, metric in enumerate(plan.metrics) for item in _sum_up(plan, k, metric)),
+    ]
+    joined = "".join(
+        f" LEFT JOIN {part.of(f'by_source_{index}')} USING (customer)" for index in range(len(plan.sources))
+    )
+    everyone = f"SELECT customer FROM {part.of('customers')}"
+    if not part.number:
+        everyone += f" UNION ALL SELECT {_NOBODY}"
+    return f"SELECT {', '.join(items)} FROM ({everyone}){joined} WHERE {' + '.join(counts)} > 0"
+
+
+def _sum_up(plan: Plan, k: int, metric: Metric) -> list[str]:
+    """The parts of a metric over all sources that feed it."""
+    tables = [
+        f"by_source_{index}" for index, source in enumerate(plan.sources) if k in _fed_metrics(plan, source)
+    ]
+    columns = records.part_columns(k, metric)
+    return [
+        f"{sums.combined(metric, part, [f'{table}.{column}' for table in tables])} AS {column}"
+        for part, column in enumerate(columns)
+    ]
 
 
 def _by_count(plan: Plan) -> dict[str, str]:
@@ -108,7 +168,7 @@ def _by_count(plan: Plan) -> dict[str, str]:
 def _identified(plan: Plan, index: int) -> str:
     """The records of one source that have a customer, with it."""
     return (
-        f"{records.table(index)} JOIN (SELECT node, customer FROM identities) AS i "
+        f"{records.table(index)} JOIN {_owners(plan, plan.sources[index])} AS i "
         f"ON i.node = {first_key(plan, plan.sources[index])}"
     )
 
@@ -120,27 +180,38 @@ def _merge(k: int, metric: Metric) -> list[str]:
 
 
 def _profiles(
-    engine: Engine, plan: Plan, survivors: Sequence[str], as_of: datetime, active_within: timedelta
-) -> str:
-    shown = [(number, name) for number, name in enumerate(plan.identifier_types) if name != "customer_id"]
+    engine: Engine, plan: Plan, counted: Sequence[str], as_of: datetime, active_within: timedelta
+) -> Callable[[_Part], str]:
     since = _start(as_of, active_within).isoformat(sep=" ")
     # With no event time anywhere nobody can be called inactive.
-    active = f"coalesce(last_seen >= TIMESTAMP {literal(since)}, false)" if plan.has_event_time else "true"
+    active = f"coalesce(totals.last_seen >= TIMESTAMP {literal(since)}, false)"
     items = [
         "customers.customer_id AS customer_id",
-        *(f"shown.i_{number} AS {quoted(name)}" for number, name in shown),
+        *(f"shown.i_{number} AS {quoted(name)}" for number, name in _shown(plan)),
         *(item for k, attribute in enumerate(plan.attributes) for item in _surviving(plan, k, attribute)),
         *_finals(engine, plan),
         *(f"s_{index} AS {quoted(source.output + '_records')}" for index, source in enumerate(plan.sources)),
         "total_records",
-        "bit_count(sources)::BIGINT AS data_sources",
-        "first_seen AT TIME ZONE 'UTC' AS first_seen",
-        "last_seen AT TIME ZONE 'UTC' AS last_seen",
-        f"{active} AS is_active",
+        "data_sources",
+        "totals.first_seen AT TIME ZONE 'UTC' AS first_seen",
+        "totals.last_seen AT TIME ZONE 'UTC' AS last_seen",
+        f"{active if plan.has_event_time else 'true'} AS is_active",
     ]
-    joined = f" JOIN ({_shown_identifiers(engine, plan, shown)}) AS shown USING (customer)" if shown else ""
-    joined += "".join(f" LEFT JOIN {name} USING (customer)" for name in survivors)
-    return f"SELECT {', '.join(items)} FROM totals JOIN customers USING (customer){joined}"
+    survivors = [f"by_source_{i}" for i, source in enumerate(plan.sources) if _chosen(plan, source)]
+
+    def query(part: _Part) -> str:
+        joined = "".join(
+            f" LEFT JOIN {part.of(name)} USING (customer)" for name in ["shown", *survivors, *counted]
+        )
+        tables = f"{part.of('totals')} JOIN {part.of('customers')} USING (customer)"
+        return f"SELECT {', '.join(items)} FROM {tables}{joined}"
+
+    return query
+
+
+def _shown(plan: Plan) -> list[tuple[int, str]]:
+    """The identifier types that profiles show, with their positions in the plan."""
+    return [(number, name) for number, name in enumerate(plan.identifier_types) if name != "customer_id"]
 
 
 def _surviving(plan: Plan, k: int, attribute: Attribute) -> list[str]:
@@ -148,9 +219,7 @@ def _surviving(plan: Plan, k: int, attribute: Attribute) -> list[str]:
     if candidates.is_counted(attribute):
         return candidates.published(plan, attribute, f"counted_{k}.best")
     of_sources = [
-        f"attributes_{index}.a_{k}"
-        for index, source in enumerate(plan.sources)
-        if k in candidates.fed(plan, source)
+        f"by_source_{index}.a_{k}" for index, source in enumerate(plan.sources) if k in _chosen(plan, source)
     ]
     return candidates.published(plan, attribute, candidates.best_of(attribute, of_sources))
 
@@ -163,20 +232,38 @@ def _start(as_of: datetime, active_within: timedelta) -> datetime:
     return start.replace(tzinfo=None)
 
 
-def _shown_identifiers(engine: Engine, plan: Plan, shown: list[tuple[int, str]]) -> str:
+def _shown_identifiers(engine: Engine, plan: Plan) -> str:
     """Of several e-mails of one customer the profile shows the one seen last, then most, then the first.
 
     One that links nobody is shown where the customer has no other.
     """
     time = f"-coalesce(epoch_us(last_seen), {candidates.NEVER})"
     latest = f"min({{'foreign': f, 't': {time}, 'n': -records, 'v': v}})"
-    items = [f"({latest} FILTER (WHERE t = {number})).v AS i_{number}" for number, _ in shown]
     own = (
         "SELECT customer, t, identifier_value AS v, last_seen, records, false AS f FROM identities "
         "WHERE customer IS NOT NULL"
     )
-    values = " UNION ALL ".join([own, *_foreign(engine, plan)])
-    return f"SELECT customer, {', '.join(items)} FROM ({values}) GROUP BY customer"
+    foreign = _foreign(engine, plan)
+    # Most customers have one of each type: nothing needs to be compared there, which takes half the time.
+    shown = _shown(plan)
+    if not shown:
+        return "SELECT customer FROM customers"
+    types = ", ".join(str(number) for number, _ in shown)
+    compared = " UNION ".join(
+        [
+            f"SELECT customer FROM held WHERE n > 1 AND t IN ({types})",
+            *(f"SELECT customer FROM ({one})" for one in foreign),
+        ]
+    )
+    of_type = {number: f"FILTER (WHERE t = {number}) " for number, _ in shown}
+    only = ", ".join(f"any_value(v) {those}AS i_{number}" for number, those in of_type.items())
+    best = ", ".join(f"({latest} {those}).v AS i_{number}" for number, those in of_type.items())
+    return (
+        f"WITH compared AS MATERIALIZED ({compared}) "
+        f"SELECT customer, {only} FROM ({own}) ANTI JOIN compared USING (customer) GROUP BY customer "
+        f"UNION ALL SELECT customer, {best} FROM ({' UNION ALL '.join([own, *foreign])}) "
+        "SEMI JOIN compared USING (customer) GROUP BY customer"
+    )
 
 
 def _foreign(engine: Engine, plan: Plan) -> list[str]:
@@ -200,7 +287,10 @@ def _foreign(engine: Engine, plan: Plan) -> list[str]:
 
 def _finals(engine: Engine, plan: Plan) -> list[str]:
     """The metrics; a whole number is a BIGINT unless some customer's is larger."""
-    columns = [records.part_columns(k, metric) for k, metric in enumerate(plan.metrics)]
+    columns = [
+        [f"totals.{column}" for column in records.part_columns(k, metric)]
+        for k, metric in enumerate(plan.metrics)
+    ]
     largest = [f"max(abs({parts[0]}))" for parts in columns]
     bounds = engine.row(f"SELECT {', '.join(['count(*)', *largest])} FROM totals")[1:]
     return [

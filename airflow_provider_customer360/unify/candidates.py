@@ -72,8 +72,11 @@ def value(source: SourcePlan, attribute: Attribute) -> str:
     return f"CASE WHEN {held} THEN {{{fields}}} END"
 
 
-def of_rows(plan: Plan, source: SourcePlan, attribute: Attribute) -> str:
-    """The survivor among rows of one source, as an aggregate; the rows have their ``occurred_at``."""
+def of_rows(plan: Plan, source: SourcePlan, attribute: Attribute, *, grouped: bool) -> str:
+    """The survivor among rows of one source, as an aggregate, or each row's own candidate.
+
+    The rows have their ``occurred_at``.
+    """
     members = _members(source, attribute)
     lengths = " + ".join(f"coalesce(length(({member})::VARCHAR), 0)" for member in members)
     listed = attribute.sources
@@ -86,7 +89,10 @@ def of_rows(plan: Plan, source: SourcePlan, attribute: Attribute) -> str:
         "v": value(source, attribute),
         "s": _source_rank(plan, source, "" if attribute.rule in _LEAST else "-"),
     }
-    return f"{best(attribute, _struct(attribute, fields))} FILTER (WHERE ({fields['v']}) IS NOT NULL)"
+    candidate, is_one = _struct(attribute, fields), f"({fields['v']}) IS NOT NULL"
+    if grouped:
+        return f"{best(attribute, candidate)} FILTER (WHERE {is_one})"
+    return f"CASE WHEN {is_one} THEN {candidate} END"
 
 
 def counted(plan: Plan, attribute: Attribute, of_sources: Mapping[int, str]) -> str:

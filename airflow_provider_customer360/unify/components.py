@@ -6,23 +6,28 @@ see `constrained`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.unify.constrained import Counted, join
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.manual_rules import Rules
+from airflow_provider_customer360.unify.records import sources_of
 from airflow_provider_customer360.unify.schema import Plan
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
+
+#: Links that are in Python's memory at a time, where each takes some 50 bytes.
+_BATCH = 2_000_000
 
 
 def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
     """Make ``labels`` and ``dropped_links`` from ``nodes``, ``links`` and the rules.
 
     Components are found by SciPy's connected_components over dense integers (Pearce's variant of Tarjan's
-    algorithm, 2005): no text and no SQL recursion, some 12 bytes a link.
+    algorithm, 2005): no text and no SQL recursion, some 30 bytes an identifier.
     """
     import numpy as np
     import pyarrow as pa
@@ -40,7 +45,12 @@ def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
         }
         groups, dropped = join(links, counted, _limits(plan), together, apart)
         labels[list(groups)] = size + np.fromiter(groups.values(), dtype=labels.dtype)
-    engine.register("labels", pa.table({"node_number": np.arange(size), "customer": labels}))
+    # A table may be spilled, and does not keep the arrays.
+    engine.register(
+        "found", pa.table({"node_number": np.arange(size, dtype=labels.dtype), "customer": labels})
+    )
+    engine.run("CREATE OR REPLACE TABLE labels AS FROM found", doing="numbering customers")
+    engine.connection.unregister("found")
     _keep_dropped(engine, dropped)
 
 
@@ -61,20 +71,60 @@ def _numbered(engine: Engine, pairs: Any) -> np.ndarray:
 
 
 def _components(engine: Engine, size: int, demanded: np.ndarray) -> np.ndarray:
+    """The components by node number, as 32-bit integers, which SciPy has anyway."""
+    import numpy as np
+
+    labels: np.ndarray = np.arange(size, dtype=np.int32)
+    # A table that nothing was deleted from has the row ids 0 to n - 1.
+    engine.run(
+        "CREATE OR REPLACE TABLE half_numbered AS SELECT nodes.rowid::INTEGER AS a, b "
+        "FROM links JOIN nodes ON node = a",
+        doing="linking identifiers",
+    )
+    for a, b in _batches(
+        engine,
+        "SELECT a, nodes.rowid::INTEGER AS b FROM half_numbered JOIN nodes ON node = b",
+        "linking identifiers",
+    ):
+        labels = _joined(labels, a, b)
+    engine.drop(["half_numbered"])
+    return _joined(labels, demanded[:, 0], demanded[:, 1])
+
+
+def _batches(engine: Engine, query: str, doing: str) -> Iterator[list[np.ndarray]]:
+    """The columns of a query, numbers only, `_BATCH` rows at a time; DuckDB's own batches are small."""
+    engine.progress.begin(doing)
+    held: list[pa.RecordBatch] = []
+    with engine.within_memory():
+        for batch in engine.reader(query, _BATCH):
+            held.append(batch)
+            engine.progress.add(batch.num_rows)
+            if sum(one.num_rows for one in held) >= _BATCH:
+                yield _columns(held)
+                held = []
+    if held:
+        yield _columns(held)
+
+
+def _columns(batches: list[pa.RecordBatch]) -> list[np.ndarray]:
+    import pyarrow as pa
+
+    return [column.to_numpy() for column in pa.Table.from_batches(batches).columns]
+
+
+def _joined(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The components once more links are known: those of the components so far."""
     import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # A table that nothing was deleted from has the row ids 0 to n - 1.
-    pairs = engine.numpy(
-        "SELECT x.rowid AS a, y.rowid AS b FROM links JOIN nodes x ON x.node = a JOIN nodes y ON y.node = b",
-        doing="linking identifiers",
-    )
-    a, b = (np.concatenate([pairs[name], demanded[:, side]]) for side, name in enumerate("ab"))
     if not len(a):
-        return np.arange(size)
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(size, size))
-    labels: np.ndarray = connected_components(graph, directed=False)[1].astype(np.int64)
+        return labels
+    ends = (labels[a], labels[b])
+    # Weights of the kind that SciPy would make of them.
+    graph = coo_array((np.ones(len(a)), ends), shape=(len(labels), len(labels))).tocsr()
+    merged: np.ndarray = connected_components(graph, directed=False)[1]
+    labels = merged[labels]
     return labels
 
 
@@ -83,11 +133,11 @@ def _suspects(engine: Engine, plan: Plan, labels: np.ndarray, forbidden: np.ndar
     import numpy as np
 
     types = np.empty(len(labels), dtype=np.int16)
-    found = engine.numpy("SELECT rowid AS number, t FROM nodes")
-    types[found["number"]] = found["t"]
+    for number, kind in _batches(engine, "SELECT rowid, t FROM nodes", "looking for large customers"):
+        types[number] = kind
     over = np.zeros(len(labels), dtype=bool)
     for t, one in enumerate(plan.types):
-        if one.limit is not None:
+        if one.limit is not None and (types == t).any():
             over |= np.bincount(labels[types == t], minlength=len(labels)) > one.limit
     broken = labels[forbidden[:, 0]] == labels[forbidden[:, 1]]
     over[labels[forbidden[broken, 0]]] = True
@@ -104,7 +154,7 @@ def _links_of(engine: Engine, labels: np.ndarray, suspects: np.ndarray) -> list[
 
     engine.register("suspect_numbers", pa.table({"number": np.flatnonzero(np.isin(labels, suspects))}))
     engine.run(
-        "CREATE OR REPLACE TABLE suspects AS SELECT number, node, t, v, sources::VARCHAR AS sources "
+        "CREATE OR REPLACE TABLE suspects AS SELECT number, node, t, v, sources "
         "FROM suspect_numbers JOIN nodes ON nodes.rowid = number"
     )
     return [
@@ -120,10 +170,8 @@ def _links_of(engine: Engine, labels: np.ndarray, suspects: np.ndarray) -> list[
 
 
 def _counted(engine: Engine, plan: Plan) -> Mapping[int, list[Counted]]:
-    def kinds(t: int, sources: str) -> list[Counted]:
-        if plan.types[t].limit_per == "customer":
-            return [(t, None)]
-        return [(t, s) for s, bit in enumerate(sources) if bit == "1"]
+    def kinds(t: int, sources: int | str) -> list[Counted]:
+        return [(t, None)] if plan.types[t].limit_per == "customer" else [(t, s) for s in sources_of(sources)]
 
     return {
         number: kinds(t, sources)

@@ -31,6 +31,10 @@ class CheckFailed(DataError):
     """The profiles are not what the stated checks allow; the target table is as it was."""
 
 
+class MemoryExceeded(Customer360Error):
+    """The run needs more memory, or more room to spill to, than it was given."""
+
+
 class NoDataError(DataError):
     """Every source is empty."""
 

@@ -27,7 +27,11 @@ def mark_guests(engine: Engine, plan: SourcePlan) -> SourcePlan:
 
 def _stands_for_guests(engine: Engine, plan: SourcePlan, column: ColumnPlan) -> bool:
     value = text(column.internal, column.type)
-    (zeros,) = engine.row(f"SELECT count(*) FROM {plan.relation} WHERE {value} = '0'")
+    is_zero = f"{value} = '0'"
+    if column.type == "VARCHAR":
+        # A 0 with blanks around it, or .0 behind; most values are out at their first character.
+        is_zero = f"left({column.internal}, 1) NOT BETWEEN '1' AND 'z' AND {is_zero}"
+    (zeros,) = engine.row(f"SELECT count(*) FROM {plan.relation} WHERE {is_zero}")
     if zeros < 2:
         return False
     others = [
@@ -37,7 +41,7 @@ def _stands_for_guests(engine: Engine, plan: SourcePlan, column: ColumnPlan) -> 
     ]
     if others:
         people = ", ".join(f"count(DISTINCT {other})" for other in others)
-        return bool(max(engine.row(f"SELECT {people} FROM {plan.relation} WHERE {value} = '0'")) > 1)
+        return bool(max(engine.row(f"SELECT {people} FROM {plan.relation} WHERE {is_zero}")) > 1)
     rows, ids = engine.row(
         f"SELECT count(*), count(DISTINCT {column.internal}) FROM {plan.relation} "
         f"WHERE {column.internal} IS NOT NULL AND {value} <> '0'"

@@ -28,7 +28,10 @@ def _best(rank: str) -> str:
 
 
 def find_events(engine: Engine) -> None:
-    """Make ``id_events`` from ``past``, ``shares``, ``fates`` and ``customers`` (see ``stable_ids``)."""
+    """Make ``id_events`` from ``past``, ``shares``, ``fates`` and ``customers`` (see ``stable_ids``).
+
+    And from ``strongest`` (see ``resolve``), which is gone then.
+    """
     _find_moves(engine)
     parts = (_moved(), _new(), _retired())
     engine.run(
@@ -37,7 +40,7 @@ def find_events(engine: Engine) -> None:
         f"FROM ({' UNION ALL '.join(parts)})",
         doing=_DOING,
     )
-    engine.drop(["moves"])
+    engine.drop(["moves", "strongest"])
 
 
 def _find_moves(engine: Engine) -> None:
@@ -77,9 +80,9 @@ def _moved() -> str:
 def _new() -> str:
     back = "CASE WHEN customer_id IN (SELECT past_id FROM fates) THEN 'returned' ELSE 'new' END"
     return (
-        f"SELECT 'created', customer_id, NULL, best, {back} FROM customers JOIN ("
-        f"SELECT customer, {_best('t')} FROM identities "
-        "ANTI JOIN shares USING (customer) GROUP BY customer) USING (customer)"
+        "SELECT 'created', customer_id, NULL, "
+        "{'rank': best.t, 'length': best.length, 'value': best.v, 'type': identifier_type}, "
+        f"{back} FROM customers JOIN strongest USING (customer) ANTI JOIN shares USING (customer)"
     )
 
 

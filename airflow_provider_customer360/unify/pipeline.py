@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -27,10 +26,12 @@ from airflow_provider_customer360.unify.manual_rules import read_rules
 from airflow_provider_customer360.unify.numberings import settle_numberings
 from airflow_provider_customer360.unify.pii import check_names
 from airflow_provider_customer360.unify.previous import past_types, read_previous
+from airflow_provider_customer360.unify.progress import Stage
 from airflow_provider_customer360.unify.protection import Protection, protect_profiles
 from airflow_provider_customer360.unify.recall import plain_ids, recall_hashed
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
+from airflow_provider_customer360.unify.resources import Resources
 from airflow_provider_customer360.unify.result import Unified
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.stable_ids import keep_ids
@@ -57,6 +58,7 @@ def unify(
     previous: Any = None,
     run_id: str | None = None,
     recorded: Recorded = NOTHING_RECORDED,
+    resources: Resources | None = None,
     wrap_stage: StageWrapper = lambda _: nullcontext(),
 ) -> Unified:
     """Join every record of one person across sources into one profile.
@@ -78,6 +80,7 @@ def unify(
             may have: customers keep the ids that they have there. None: ids follow from the data alone.
         run_id: what the events of this run are filed under. None: the reference time.
         recorded: the events that earlier runs recorded; those that last are not told again.
+        resources: how much memory the run may take and where it spills; None: as `Resources` says.
         wrap_stage: called with a stage's title, gives a context manager around its work.
 
     Returns:
@@ -88,25 +91,25 @@ def unify(
         SourceError: a source is no frame and no readable file.
         NoDataError: every source is empty.
         DataError: no source identifies a customer, or a sum exceeds 38 digits.
+        MemoryExceeded: the memory, or the disk to spill to, does not suffice.
     """
     config = config or Config()
-    seconds: dict[str, float] = {}
+    stages: dict[str, Stage] = {}
 
     @contextmanager
-    def stage_of(key: str, title: str) -> Iterator[None]:
-        started = time.monotonic()
-        with wrap_stage(title):
-            yield
-        seconds[key] = round(time.monotonic() - started, 3)
+    def stage_of(key: str, title: str) -> Iterator[Stage]:
+        with wrap_stage(title), engine.within_memory(), engine.progress.stage(title) as stages[key]:
+            yield stages[key]
 
-    engine = Engine()
+    engine = Engine(resources)
     try:
         sums.prepare(engine.connection)
-        with stage_of("read", "Read sources"):
+        with stage_of("read", "Read sources") as done:
             given = _as_sources(sources)
             with in_order(engine) if config.assignments else nullcontext():
                 staged = {name: _read(engine, i, name, one) for i, (name, one) in enumerate(given.items())}
-            if not any(one.rows for one in staged.values()):
+            done.rows = sum(one.rows for one in staged.values())
+            if not done.rows:
                 raise NoDataError(f"Every source is empty: {', '.join(staged)}.")
         with stage_of("detect", "Detect columns"):
             plan = detect(engine, staged, given, config)
@@ -114,7 +117,7 @@ def unify(
             read_previous(engine, previous)
             past = past_types(engine)
             plan = _with_salt(engine, plan, config, past, pii_salt)
-        with stage_of("resolve", "Resolve identities"):
+        with stage_of("resolve", "Resolve identities") as done:
             group_records(engine, plan, NodeKeys(), keep_raw=config.assignments)
             plan = settle_numberings(engine, plan, NodeKeys())
             protection = Protection.of(plan, config, past)
@@ -128,8 +131,8 @@ def unify(
             plan, named = forget_people(engine, plan, config, listed)
             told = (*rules.warnings, *named.warnings, *plain_ids(engine, protection))
             plan = replace(plan, warnings=plan.warnings + told)
-            _log_identities(engine)
-        with stage_of("aggregate", "Build profiles"):
+            done.rows = _log_identities(engine)
+        with stage_of("aggregate", "Build profiles") as done:
             reference = _reference_time(engine, plan, as_of)
             aggregate(engine, plan, reference or datetime.now(UTC), config.active_within)
             if config.assignments:
@@ -146,11 +149,12 @@ def unify(
                 recorded,
             )
             summary = summarise(engine, plan, config, reference, named, protection.dropped)
-            log.info("%s profiles", f"{summary['total_customers']:,}")
+            done.rows = summary["total_customers"]
     except BaseException:
         engine.close()
         raise
-    summary["duration_seconds"] = seconds
+    summary["duration_seconds"] = {key: stage.seconds for key, stage in stages.items()}
+    summary["stage_rows"] = {key: stage.rows for key, stage in stages.items() if stage.rows is not None}
     return Unified(engine, plan, protection, summary, assigned=config.assignments)
 
 
@@ -169,8 +173,10 @@ def _as_sources(sources: Mapping[str, Any]) -> dict[str, Source]:
 
 
 def _read(engine: Engine, index: int, name: str, source: Source) -> Staged:
-    staged = stage(engine.connection, f"source_{index}", source.data)
-    log.info("%s: %s rows, %d columns", name, f"{staged.rows:,}", len(staged.columns))
+    engine.progress.begin(f"reading {name}")
+    staged = stage(engine.connection, f"source_{index}", source.data, engine.progress.add)
+    seconds = f" in {engine.progress.seconds:.1f} s" if engine.progress.seconds >= 1 else ""
+    log.info("%s: %s rows, %d columns%s", name, f"{staged.rows:,}", len(staged.columns), seconds)
     return staged
 
 
@@ -212,10 +218,11 @@ def _log_plan(plan: Plan) -> None:
         log.info("%s.%s -> %s: %s", source.name, column.name, role, column.reason)
 
 
-def _log_identities(engine: Engine) -> None:
-    for name, count in engine.rows(
-        "SELECT identifier_type, count(*) FROM identities GROUP BY ALL ORDER BY min(t)"
-    ):
+def _log_identities(engine: Engine) -> int:
+    """Returns the number of identities."""
+    counts = engine.rows("SELECT identifier_type, count(*) FROM identities GROUP BY ALL ORDER BY min(t)")
+    for name, count in counts:
         log.info("%s: %s distinct values", name, f"{count:,}")
     (customers,) = engine.row("SELECT count(*) FROM customers")
     log.info("%s customers", f"{customers:,}")
+    return sum(count for _, count in counts)

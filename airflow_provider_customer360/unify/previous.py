@@ -29,8 +29,11 @@ def read_previous(engine: Engine, data: Any) -> None:
     """
     definitions = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     engine.run(f"CREATE OR REPLACE TABLE previous_identities ({definitions})")
-    staged = stage(engine.connection, "previous_source", data) if data is not None else None
-    if staged is None or not staged.rows:
+    if data is None:
+        return
+    engine.progress.begin("reading the previous identities")
+    staged = stage(engine.connection, "previous_source", data, engine.progress.add)
+    if not staged.rows:
         return
     found = {column.name: column for column in staged.columns}
     missing = [name for name in COLUMNS if name not in found]

@@ -38,6 +38,12 @@ from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, Plan, 
 from airflow_provider_customer360.unify.standardise import RawColumn, standardise
 from airflow_provider_customer360.unify.stated_rules import blame, rules_of
 
+#: Rows a combination from which on a pass that groups them costs less than it saves.
+_WORTH_GROUPING = 2
+_SOURCES_IN_A_NUMBER = 63
+_COUNTS = ("records", "first_seen", "last_seen")
+_OF_A_ROW = ("1::BIGINT", "occurred_at", "occurred_at")
+
 
 def group_records(engine: Engine, plan: Plan, keys: NodeKeys, *, keep_raw: bool = False) -> None:
     """Make ``records_<i>`` for every source of the plan; with the raw identifiers where they are kept.
@@ -51,10 +57,11 @@ def group_records(engine: Engine, plan: Plan, keys: NodeKeys, *, keep_raw: bool 
     phones = []
     for index, source in enumerate(plan.sources):
         columns = source.having(Role.IDENTIFIER)
+        grouped = _is_worth_grouping(engine, source)
+        query = _records(plan, source, rules, keys, grouped=grouped, keep_raw=keep_raw)
         try:
             engine.run(
-                f"CREATE OR REPLACE TABLE {table(index)} AS {_grouped(plan, source, rules, keys, keep_raw)}",
-                doing=f"reading source {source.name!r}",
+                f"CREATE OR REPLACE TABLE {table(index)} AS {query}", doing=f"reading source {source.name!r}"
             )
         except DataError:
             raw = zip((types[column.output or ""] for column in columns), _raw(source, rules), strict=True)
@@ -90,10 +97,18 @@ def table(index: int) -> str:
 
 
 def source_bit(plan: Plan, index: int) -> str:
-    """A bit string with the bit of one source set; their union's count is the number of sources."""
+    """A number, or of very many sources a bit string, with the bit of one source set: see `sources_of`."""
+    if len(plan.sources) < _SOURCES_IN_A_NUMBER:
+        return f"{1 << index}::BIGINT"
     bits = ["0"] * len(plan.sources)
     bits[index] = "1"
     return f"'{''.join(bits)}'::BIT"
+
+
+def sources_of(bits: int | str) -> list[int]:
+    """The positions of the sources in a union of `source_bit`."""
+    digits = f"{bits:b}"[::-1] if isinstance(bits, int) else bits
+    return [index for index, digit in enumerate(digits) if digit == "1"]
 
 
 def part_columns(k: int, metric: Metric) -> list[str]:
@@ -129,30 +144,45 @@ def occurred_at(column: ColumnPlan) -> str:
     return f"CASE WHEN isfinite({moment}) THEN {moment} END"
 
 
-def _grouped(
-    plan: Plan, source: SourcePlan, rules: Mapping[str, Rule], node_keys: NodeKeys, keep_raw: bool
+def _records(
+    plan: Plan,
+    source: SourcePlan,
+    rules: Mapping[str, Rule],
+    node_keys: NodeKeys,
+    *,
+    grouped: bool,
+    keep_raw: bool,
 ) -> str:
     identifiers = source.having(Role.IDENTIFIER)
     time = occurred_at(source.event_time) if source.event_time else "NULL::TIMESTAMP"
-    keys = [column.internal for column in identifiers]
-    aggregates = ["count(*) AS records", "min(occurred_at) AS first_seen", "max(occurred_at) AS last_seen"]
-    aggregates += [*_metrics(plan, source), *_attributes(plan, source)]
-    columns, named = [f"{time} AS occurred_at"], []
+    computed = {"occurred_at": time}
     if name := initials(source):
-        columns.append(f"{name} AS initials")
-        named = ["initials"]
-    counted = _counted(plan, source)
-    columns += [f"{value} AS {name}" for name, value in counted.items()]
-    groups = [*keys, *named, *counted]
-    grouped = (
-        f"SELECT {', '.join([*groups, *aggregates])} "
-        f"FROM (SELECT *, {', '.join(columns)} FROM {source.relation}) "
-    ) + (f"GROUP BY {', '.join(groups)}" if groups else "HAVING count(*) > 0")
+        computed["initials"] = name
+    computed |= _counted(plan, source)
+    groups = [*(column.internal for column in identifiers), *list(computed)[1:]]
+    items = ["count(*)", "min(occurred_at)", "max(occurred_at)"] if grouped else _OF_A_ROW
+    kept = [f"{item} AS {name}" for item, name in zip(items, _COUNTS, strict=True)]
+    kept += [*_metrics(plan, source, grouped=grouped), *_attributes(plan, source, grouped=grouped)]
+    rows = ", ".join(["*", *(f"{expression} AS {name}" for name, expression in computed.items())])
+    query = f"SELECT {', '.join([*groups, *kept])} FROM (SELECT {rows} FROM {source.relation})"
+    if grouped:
+        query += f" GROUP BY {', '.join(groups)}" if groups else " HAVING count(*) > 0"
     linking = [
         f"{node_keys.column(plan, column, f'id_{j}')} AS k_{j}" for j, column in enumerate(identifiers)
     ]
-    standard = standardise(grouped, _raw(source, rules), keep_raw=keep_raw)
+    standard = standardise(query, _raw(source, rules), keep_raw=keep_raw)
     return f"SELECT {', '.join(['*', *linking])} FROM ({standard})"
+
+
+def _is_worth_grouping(engine: Engine, source: SourcePlan) -> bool:
+    """Whether the rows of a source repeat their identifiers so often that grouping them pays."""
+    columns = [column.internal for column in source.having(Role.IDENTIFIER)]
+    if not columns or not source.rows:
+        return True
+    # A hash of hashes: approx_count_distinct of a struct takes ten times as long.
+    combined = f"hash({', '.join(columns)})"
+    (distinct,) = engine.row(f"SELECT approx_count_distinct({combined}) FROM {source.relation}")
+    return bool(source.rows >= _WORTH_GROUPING * distinct)
 
 
 def _raw(source: SourcePlan, rules: Mapping[str, Rule]) -> list[RawColumn]:
@@ -162,19 +192,19 @@ def _raw(source: SourcePlan, rules: Mapping[str, Rule]) -> list[RawColumn]:
     ]
 
 
-def _metrics(plan: Plan, source: SourcePlan) -> list[str]:
+def _metrics(plan: Plan, source: SourcePlan, *, grouped: bool) -> list[str]:
     fed = {column.output: column for column in source.having(Role.METRIC)}
     items = []
     for k, metric in enumerate(plan.metrics):
         if column := fed.get(metric.name):
-            parts = zip(part_columns(k, metric), sums.partial(metric, column), strict=True)
-            items += [f"{aggregate} AS {name}" for name, aggregate in parts]
+            parts = zip(part_columns(k, metric), sums.partial(metric, column, grouped=grouped), strict=True)
+            items += [f"{part} AS {name}" for name, part in parts]
     return items
 
 
-def _attributes(plan: Plan, source: SourcePlan) -> list[str]:
+def _attributes(plan: Plan, source: SourcePlan, *, grouped: bool) -> list[str]:
     return [
-        f"{candidates.of_rows(plan, source, attribute)} AS a_{k}"
+        f"{candidates.of_rows(plan, source, attribute, grouped=grouped)} AS a_{k}"
         for k, attribute in candidates.fed(plan, source).items()
         if not candidates.is_counted(attribute)
     ]

@@ -17,7 +17,8 @@ done again with another salt.
 
 Tables: ``identities`` (``node``, ``identifier_type``, ``identifier_value``, ``first_seen``, ``last_seen``,
 ``records``, ``data_sources``, ``t``, ``customer``: NULL where the value belongs to no one customer), one
-row per identifier; ``customers`` (``customer``, ``customer_id``), one row per customer; ``links``,
+row per identifier; ``customers`` (``customer``, ``customer_id``), one row per customer; ``strongest``
+(``customer``, ``best``: its identifier ``v`` of type number ``t``, ``identifier_type``); ``links``,
 ``shared`` and ``dropped_links`` for the audit.
 """
 
@@ -36,6 +37,8 @@ from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.shared import set_shared_aside
 
 _ATTEMPTS = 5
+#: What a value takes in a grouping, roughly, of which some are there several times.
+_BYTES_OF_A_VALUE = 60
 
 
 def find_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> NodeKeys:
@@ -106,11 +109,15 @@ def group_identifiers(plan: Plan, only: str = "") -> str:
 def _group_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
     """Group identifiers by type and value; False when two of them share a key."""
     node_of = [f"WHEN {t} THEN {keys.key(name, 'v')}" for t, name in enumerate(plan.identifier_types)]
-    engine.run(
-        f"CREATE OR REPLACE TABLE nodes AS SELECT CASE t {' '.join(node_of)} END AS node, * "
-        f"FROM ({group_identifiers(plan)})",
-        doing="collecting identifiers",
-    )
+    values = sum(source.rows * len(source.having(Role.IDENTIFIER)) for source in plan.sources)
+    parts = engine.parts(values, _BYTES_OF_A_VALUE)
+    for part in range(parts):
+        grouped = group_identifiers(plan, f"WHERE hash(v) % {parts} = {part}" if parts > 1 else "")
+        engine.run(
+            f"{'INSERT INTO nodes' if part else 'CREATE OR REPLACE TABLE nodes AS'} "
+            f"SELECT CASE t {' '.join(node_of)} END AS node, * FROM ({grouped})",
+            doing="collecting identifiers",
+        )
     found, different = engine.row("SELECT count(*), count(DISTINCT node) FROM nodes")
     if not found:
         rows = sum(source.rows for source in plan.sources)
@@ -148,11 +155,15 @@ def _find_customers(engine: Engine, plan: Plan) -> None:
     engine.drop(["nodes"])
     # The strongest type; of several values the shortest, then the first: of numbers, the lowest.
     engine.run(
-        "CREATE OR REPLACE TABLE customers AS "
-        f"SELECT customer, {content_id(plan)} AS customer_id FROM (SELECT customer, "
-        "min({'t': t, 'length': length(v), 'v': v}) AS best FROM "
+        f"CREATE OR REPLACE TABLE strongest AS SELECT *, {type_names}[best.t + 1] AS identifier_type FROM "
+        "(SELECT customer, min({'t': t, 'length': length(v), 'v': v}) AS best FROM "
         "(SELECT customer, t, identifier_value AS v FROM identities WHERE customer IS NOT NULL) "
         "GROUP BY customer)",
+        doing="naming customers",
+    )
+    engine.run(
+        "CREATE OR REPLACE TABLE customers AS "
+        f"SELECT customer, {content_id(plan)} AS customer_id FROM strongest",
         doing="naming customers",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.events import forgotten_in_events
 from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanation, explain, identities_of
+from airflow_provider_customer360.unify.progress import Stage
 from airflow_provider_customer360.unify.protection import Protection
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan
@@ -39,12 +41,16 @@ class Frame:
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """The frame in batches of about this many rows, in no particular order."""
         schema = self.schema
-        for batch in self.engine.reader(self.query, rows):
-            yield batch.cast(schema)
+        self.engine.progress.begin("reading the result")
+        with self.engine.within_memory():
+            for batch in self.engine.reader(self.query, rows):
+                self.engine.progress.add(batch.num_rows)
+                yield batch.cast(schema)
 
     def to_arrow(self) -> pa.Table:
         """The whole frame as an Arrow table, in a reproducible order."""
-        table = self.engine.reader(f"{self.query} ORDER BY {self.order}", BATCH_ROWS).read_all()
+        with self.engine.within_memory():
+            table = self.engine.reader(f"{self.query} ORDER BY {self.order}", BATCH_ROWS).read_all()
         return table.cast(_in_utc(table.schema))
 
     def to_pandas(self) -> pd.DataFrame:
@@ -74,6 +80,10 @@ def _in_utc(schema: pa.Schema) -> pa.Schema:
     for i in zoned:
         schema = schema.set(i, schema.field(i).with_type(pa.timestamp("us", "UTC")))
     return schema
+
+
+#: What an identifier takes in a join, roughly.
+_BYTES_OF_AN_IDENTIFIER = 200
 
 
 class Unified:
@@ -126,14 +136,34 @@ class Unified:
         ``linked_to_type``, ``linked_to_value``, ``linked_in`` (the sources by name, or ``must_link``) and
         ``linked_records``.
         """
-        trace(self._engine)
+        with self._engine.within_memory():
+            trace(self._engine)
+            # One join in a statement, into a table: of all ways the one that needs the least memory.
+            self._engine.run(
+                "CREATE OR REPLACE TABLE traced AS SELECT n.*, parent, traces.sources AS linked_in, "
+                "traces.records AS linked_records FROM identities_next AS n LEFT JOIN traces USING (node)",
+                doing="telling identities",
+            )
+            (count,) = self._engine.row("SELECT count(*) FROM identities")
+            parts = self._engine.parts(count, _BYTES_OF_AN_IDENTIFIER)
+            for part in range(parts):
+                begin = (
+                    "INSERT INTO identities_told" if part else "CREATE OR REPLACE TABLE identities_told AS"
+                )
+                self._engine.run(f"{begin} {self._told(part, parts)}", doing="telling identities")
+            self._engine.drop(["traces", "traced"])
+        return Frame(
+            self._engine, "SELECT * FROM identities_told", "identifier_type, identifier_value, status"
+        )
+
+    def _told(self, part: int, parts: int) -> str:
+        """The published identities, as far as their parents are of a part."""
         remembered = self._protection.remembered
         seen_in = ", ".join(
-            f"CASE WHEN list_contains(traces.sources, {s}) THEN {literal(name)} END"
+            f"CASE WHEN list_contains(n.linked_in, {s}) THEN {literal(name)} END"
             for s, name in sorted(enumerate(self._sources), key=lambda source: source[1])
         )
-        return Frame(
-            self._engine,
+        return (
             # What is not in the data was hashed when it was read.
             "SELECT n.identifier_type, CASE WHEN n.node IS NULL THEN n.identifier_value "
             f"ELSE {remembered('n.identifier_type', 'n.identifier_value')} END AS identifier_value, "
@@ -141,11 +171,10 @@ class Unified:
             "n.first_seen AT TIME ZONE 'UTC' AS first_seen, n.last_seen AT TIME ZONE 'UTC' AS last_seen, "
             "n.records, n.data_sources, parent.identifier_type AS linked_to_type, "
             f"{remembered('parent.identifier_type', 'parent.identifier_value')} AS linked_to_value, "
-            f"CASE WHEN len(traces.sources) = 0 THEN {literal(RULE)} "
-            f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, traces.records AS linked_records "
-            "FROM identities_next AS n LEFT JOIN traces USING (node) "
-            "LEFT JOIN identities AS parent ON parent.node = traces.parent",
-            "identifier_type, identifier_value, status",
+            f"CASE WHEN len(n.linked_in) = 0 THEN {literal(RULE)} "
+            f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, n.linked_records "
+            f"FROM (FROM traced WHERE coalesce(parent, 0) % {parts} = {part}) AS n "
+            f"LEFT JOIN (FROM identities WHERE node % {parts} = {part}) AS parent ON parent.node = n.parent"
         )
 
     def explain(self, customer_id: str) -> Explanation:
@@ -157,6 +186,16 @@ class Unified:
         query = identities_of(f"({self.identities.query})", literal(str(customer_id)))
         rows = self._engine.rows(query, doing="explaining a customer")
         return explain(customer_id, [dict(zip(COLUMNS, row, strict=True)) for row in rows])
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Stage]:
+        """A further stage of the run, such as publishing what it gave: measured, and told while it is long.
+
+        Raises:
+            MemoryExceeded: reading the frames needs more memory than the run may take.
+        """
+        with self._engine.within_memory(), self._engine.progress.stage(title) as stage:
+            yield stage
 
     def close(self) -> None:
         """Free the engine; the frames cannot be read afterwards."""

@@ -11,6 +11,15 @@ from airflow_provider_customer360.unify.identifier_types import STANDARDISERS, I
 from airflow_provider_customer360.unify.quoting import literal
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
+# Values that are their own standard form and somebody's, whatever the lists say: one look at them is enough.
+# They are what most identifiers look like; everything else takes the long way, which gives the same.
+_NUMBER = "[1-9][0-9]{0,6}"
+#: Letters and digits mixed, of which the lists know two; these begin with 9 and L.
+_CODE = "(?:[{letters}][{any_letter}_-]*[0-9]|[0-8][0-9_-]*[{any_letter}])[0-9{any_letter}_-]*"
+_PLAIN_LOWER = f"{_NUMBER}|{_CODE.format(letters='a-km-z', any_letter='a-z')}"
+_PLAIN_ID = f"{_NUMBER}|{_CODE.format(letters='A-KM-Za-km-z', any_letter='A-Za-z')}"
+#: A mailbox that ends with a digit or is made of two words; those of the lists are neither.
+_PLAIN_EMAIL = r"(?:[a-z][a-z0-9._+-]*[0-9]|[a-z]{3,}[._][a-z]{3,})@(?:[a-z0-9-]+\.)+[a-z]{2,}"
 #: The reason of a block by our own lists.
 PLACEHOLDER = "placeholder"
 _BLANK = ("blank", "{t} = ''")
@@ -31,6 +40,7 @@ class Rule:
         blocks: reason and condition of what identifies nobody, from the steps.
         hints: reason and condition of values that a block matches too; these reasons come first.
         late: reason and condition over ``{standard}``, for forms that are final only after the query.
+        plain: a regular expression; raw texts that match it are their own standard form, and somebody's.
     """
 
     steps: Mapping[str, str]
@@ -38,6 +48,7 @@ class Rule:
     blocks: tuple[tuple[str, str], ...] = ()
     hints: tuple[tuple[str, str], ...] = ()
     late: tuple[tuple[str, str], ...] = ()
+    plain: str | None = None
 
     def outcome(self, names: Mapping[str, str]) -> str:
         """The standard form, or NULL where the value identifies nobody."""
@@ -60,7 +71,8 @@ class Rule:
         if late:
             return replace(self, late=tuple(conditions))
         steps = {**self.steps, "standard": self.standard}
-        return replace(self, steps=steps, standard="{standard}", blocks=(*self.blocks, *conditions))
+        blocked = (*self.blocks, *conditions)
+        return replace(self, steps=steps, standard="{standard}", blocks=blocked, plain=None)
 
 
 def rule(one: IdentifierType) -> Rule:
@@ -87,13 +99,12 @@ def stated_expressions(one: IdentifierType) -> dict[str, str]:
 
 
 def _id(one: IdentifierType) -> Rule:
-    return Rule({}, "{t}", _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,))
+    return Rule({}, "{t}", _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,), plain=_PLAIN_ID)
 
 
 def _lower(one: IdentifierType) -> Rule:
-    return Rule(
-        {"value": "lower({t})"}, "{value}", _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,)
-    )
+    nobodys = _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,)
+    return Rule({"value": "lower({t})"}, "{value}", nobodys, plain=_PLAIN_LOWER)
 
 
 def _digits(one: IdentifierType) -> Rule:
@@ -103,7 +114,7 @@ def _digits(one: IdentifierType) -> Rule:
 
 
 def _email(one: IdentifierType) -> Rule:
-    return _address(one, {}, "{mailbox}", "{value}")
+    return replace(_address(one, {}, "{mailbox}", "{value}"), plain=_PLAIN_EMAIL)
 
 
 def _email_with_provider_rules(one: IdentifierType) -> Rule:

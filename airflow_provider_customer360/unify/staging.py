@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -33,10 +33,21 @@ from airflow_provider_customer360.unify.staged import (
 _EXACT_IN_DOUBLE = 2**53
 
 
-def stage(connection: duckdb.DuckDBPyConnection, relation: str, data: Any) -> Staged:
+def stage(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    data: Any,
+    arrived: Callable[[int], None] = lambda rows: None,
+) -> Staged:
     """Make data readable as ``relation``: a frame, an iterable of frames, or a path or glob of files.
 
     The connection keeps what the relation reads alive. Time zones are UTC whatever the session's is.
+
+    Args:
+        connection: of the engine.
+        relation: the name to give.
+        data: what to read.
+        arrived: is called with the rows of each batch of a stream.
 
     Raises:
         SourceError: not such data, no such file, or one that cannot be read.
@@ -50,7 +61,10 @@ def stage(connection: duckdb.DuckDBPyConnection, relation: str, data: Any) -> St
         target = _GrowingTable(connection, relation)
         for table in tables:
             target.append(table)
+            arrived(table.num_rows)
         return target.staged()
+    except duckdb.OutOfMemoryException:
+        raise  # the engine knows how much it may have
     except duckdb.Error as error:
         raise _unreadable(data, error) from None
 
@@ -59,7 +73,7 @@ def _unreadable(data: Any, error: duckdb.Error) -> SourceError:
     """DuckDB's failure without its message, which quotes lines and values."""
     kind = type(error).__name__
     if not isinstance(data, (str, os.PathLike)):
-        return SourceError(f"DuckDB cannot hold the data: {kind}. Is there enough memory and disk for it?")
+        return SourceError(f"DuckDB cannot hold the data: {kind}. Is there enough disk for it?")
     line = re.search(r"CSV Error on Line: (\d+)", str(error))
     where = f" near line {line[1]}" if line else ""
     return SourceError(

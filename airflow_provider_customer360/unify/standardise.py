@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_customer360.unify.identifier_types import identifier_type
+from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.rules import Rule, rule
 
 # White space and Unicode's invisible neighbours of a pasted value: zero-width spaces, marks of the writing
@@ -63,15 +64,29 @@ def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = Fal
     ``id_<j>`` is the standard form; ``blocked_<j>`` the trimmed text of a value that was there but
     identifies nobody.
     """
-    query, names = with_steps(f"({base})", [(one.rule, text(one.name, one.type)) for one in columns])
+    plain = {j: f"std_plain_{j}" for j, one in enumerate(columns) if one.rule.plain and one.type == "VARCHAR"}
+    looks = [
+        f"strlen({columns[j].name}) < 100 AND "
+        f"regexp_full_match({columns[j].name}, {literal(columns[j].rule.plain or '')}) AS {name}"
+        for j, name in plain.items()
+    ]
+    texts = [text(one.name, one.type) for one in columns]
+    # What is NULL is not looked at by any later step.
+    texts = [f"CASE WHEN NOT {plain[j]} THEN {one} END" if j in plain else one for j, one in enumerate(texts)]
+    query, names = with_steps(
+        f"(SELECT {', '.join(['*', *looks])} FROM ({base}))",
+        list(zip((one.rule for one in columns), texts, strict=True)),
+    )
     outcomes, blocked = [], []
     for j, (one, values) in enumerate(zip(columns, names, strict=True)):
         outcome = one.rule.outcome(values)
+        if j in plain:
+            outcome = f"CASE WHEN {plain[j]} THEN {one.name} ELSE {outcome} END"
         outcomes.append(f"nullif({outcome}, '0') AS id_{j}" if one.guests else f"{outcome} AS id_{j}")
         nobody = f"id_{j} IS NULL AND {one.name} IS NOT NULL"
         blocked.append(f"CASE WHEN {nobody} THEN coalesce({values['t']}, '') END AS blocked_{j}")
     raw = [] if keep_raw else [one.name for one in columns]
-    hidden = [*raw, *(name for values in names for name in values.values())]
+    hidden = [*raw, *plain.values(), *(name for values in names for name in values.values())]
     everything = f"* EXCLUDE ({', '.join(hidden)})" if hidden else "*"
     inner = f"(SELECT {', '.join(['*', *outcomes])} FROM {query})"
     return f"SELECT {', '.join([everything, *blocked])} FROM {inner}"

@@ -124,8 +124,8 @@ def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
     summary = {}
     for index, source in enumerate(plan.sources):
         customers, shared = engine.row(
-            "SELECT count(*), count(*) FILTER (bit_count(sources) > 1) FROM totals "
-            f"WHERE customer IS NOT NULL AND get_bit(sources, {index}) = 1"
+            "SELECT count(*), count(*) FILTER (data_sources > 1) FROM totals "
+            f"WHERE customer IS NOT NULL AND s_{index} > 0"
         )
         (unidentified,) = engine.row(
             f"SELECT coalesce(sum(s_{index}), 0)::BIGINT FROM totals WHERE customer IS NULL"
@@ -141,9 +141,9 @@ def _sources(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
 
 def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[str, Any]]:
     counts = {
-        name: (distinct, having)
-        for name, distinct, having in engine.rows(
-            "SELECT identifier_type, count(*), count(DISTINCT customer) FROM identities GROUP BY ALL"
+        plan.identifier_types[t]: (distinct, having)
+        for t, distinct, having in engine.rows(
+            "SELECT t, sum(n)::BIGINT, count(customer) FROM held GROUP BY t"
         )
     }
     blocked = dict.fromkeys(plan.identifier_types, 0)

@@ -68,8 +68,8 @@ def parts(metric: Metric) -> int:
     return max(1, len(metric.units)) + (metric.aggregate == "mean")
 
 
-def partial(metric: Metric, column: ColumnPlan) -> list[str]:
-    """The parts as aggregates of one source column."""
+def partial(metric: Metric, column: ColumnPlan, *, grouped: bool) -> list[str]:
+    """The parts of one source column, as aggregates or of single rows."""
     value = f"({number(column)})"
     pieces = [f"{value}::{_PART_TYPES[metric.kind].format(metric.scale)}"]
     if metric.units:
@@ -80,14 +80,24 @@ def partial(metric: Metric, column: ColumnPlan) -> list[str]:
             rest = f"({value}::DOUBLE % {_power(above)})" if above is not None else f"{value}::DOUBLE"
             pieces.append(f"trunc({rest} / {_power(unit)})::HUGEINT")
             above = unit
-    counts = [f"count({value})"] if metric.aggregate == "mean" else []
-    return [*(f"{_combine(metric)}({piece})" for piece in pieces), *counts]
+    is_mean = metric.aggregate == "mean"
+    if not grouped:
+        return [*pieces, *([f"({value} IS NOT NULL)::BIGINT"] if is_mean else [])]
+    return [*(f"{_combine(metric)}({piece})" for piece in pieces), *([f"count({value})"] if is_mean else [])]
 
 
 def merged(metric: Metric, columns: Sequence[str]) -> list[str]:
     """The parts as aggregates of earlier parts."""
     count = len(columns) - (metric.aggregate == "mean")
     return [f"{_combine(metric) if i < count else 'sum'}({column})" for i, column in enumerate(columns)]
+
+
+def combined(metric: Metric, part: int, columns: Sequence[str]) -> str:
+    """A part over several sources, of which some may know nothing of it."""
+    is_count = part == parts(metric) - 1 and metric.aggregate == "mean"
+    if metric.aggregate in ("min", "max") and not is_count:
+        return f"{'least' if metric.aggregate == 'min' else 'greatest'}({', '.join(columns)})"
+    return " + ".join(f"coalesce({column}, 0)" for column in columns)
 
 
 def final(metric: Metric, columns: Sequence[str]) -> str:

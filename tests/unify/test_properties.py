@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_customer360.unify import Config, DataError, Source, Unified, unify
+from airflow_provider_customer360.unify import Config, DataError, Source, Unified, records, unify
 from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.keys import NodeKeys
@@ -330,6 +330,19 @@ def test_any_order_gives_the_same(case: Case, random: Any) -> None:
     types = {name: dict(reversed(case.types[name].items())) for name in declared}
     with run(case) as result, run(Case(declared, types)) as shuffled:
         assert outcome(shuffled) == outcome(result)
+
+
+@few
+@given(cases(spread=60))
+def test_grouping_first_changes_nothing(case: Case) -> None:
+    """Whether rows of the same identifiers are grouped before anything else is a matter of speed."""
+    outcomes = []
+    for worth in (0, math.inf):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(records, "_WORTH_GROUPING", worth)
+            with run(case) as result:
+                outcomes.append(outcome(result))
+    assert outcomes[0] == outcomes[1]
 
 
 @few

@@ -85,6 +85,11 @@ def run(
 
     make("identities", seen, _IDENTITIES, ", hash(identifier_value, identifier_type) AS node")
     make("customers", list(contents.items()), _CUSTOMERS)
+    engine.run(
+        "CREATE OR REPLACE TABLE strongest AS SELECT *, best.type AS identifier_type FROM (SELECT customer, "
+        "min({'t': t, 'length': length(identifier_value), 'v': identifier_value, 'type': identifier_type}) "
+        "AS best FROM identities WHERE customer IS NOT NULL GROUP BY customer)"
+    )
     make("previous_identities", previous, _PUBLISHED)
     keep_ids(engine)
     ids = dict(engine.rows("SELECT customer, customer_id FROM customers"))
