@@ -12,8 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.data import AS_OF, Dataset
-from benchmarks.profiles import COMPARED, told
+from benchmarks.compared import COMPARED, told
+from benchmarks.data import AS_OF
 
 CONNECTION = "customer360_benchmark"
 VARIABLE = f"AIRFLOW_CONN_{CONNECTION.upper()}"

@@ -13,9 +13,9 @@ import numpy as np
 import polars as pl
 
 from benchmarks.by_pandas import JUNK, TYPES, by_scipy
+from benchmarks.compared import ALL_ATTRIBUTES, ALL_METRICS
 from benchmarks.data import AS_OF, ATTRIBUTES, EVENT_TIMES, IDENTIFIERS, Dataset
 from benchmarks.data import METRICS as METRICS_OF
-from benchmarks.profiles import ALL_ATTRIBUTES, ALL_METRICS
 
 
 def unified(data: Dataset) -> pl.DataFrame:
@@ -45,8 +45,7 @@ def _customers(data: Dataset) -> dict[str, pl.Series]:
     begins, size = {}, 0
     for kind in TYPES:
         begins[kind] = size
-        largest = [int(one[kind].max() or 0) for one in numbers.values() if kind in one.columns]
-        size += max(largest) + 1
+        size += 1 + max(_largest(one[kind]) for one in numbers.values() if kind in one.columns)
     links, anchors = [], {}
     for name, frame in numbers.items():
         nodes = frame.select(pl.col(kind).cast(pl.Int64) + begins[kind] for kind in frame.columns)
@@ -57,6 +56,11 @@ def _customers(data: Dataset) -> dict[str, pl.Series]:
     found = pl.concat(links).collect(engine="streaming")
     labels = pl.Series(by_scipy(found["a"].to_numpy(), found["b"].to_numpy(), size).astype(np.int64))
     return {name: labels.gather(anchor).alias("customer") for name, anchor in anchors.items()}
+
+
+def _largest(numbers: pl.Series) -> int:
+    largest = numbers.max()
+    return largest if isinstance(largest, int) else 0
 
 
 def _numbered(data: Dataset) -> list[pl.LazyFrame]:

@@ -11,8 +11,8 @@ import logging
 import duckdb
 
 from benchmarks.by_pandas import TYPES
+from benchmarks.compared import profiles_sql
 from benchmarks.data import IDENTIFIERS, Dataset
-from benchmarks.profiles import profiles_sql
 from benchmarks.resolved import plain
 
 
@@ -20,9 +20,7 @@ def unified(connection: duckdb.DuckDBPyConnection, data: Dataset) -> None:
     """Make the table ``profiles``: standardise, link what is distinct, group."""
     for name, kinds in IDENTIFIERS.items():
         replaced = ", ".join(f"{plain(kind, kind)} AS {kind}" for kind in kinds)
-        connection.execute(
-            f"CREATE TABLE {name} AS SELECT * REPLACE ({replaced}) FROM '{data.source(name)}'"
-        )
+        connection.execute(f"CREATE TABLE {name} AS SELECT * REPLACE ({replaced}) FROM '{data.source(name)}'")
     _link(connection)
     with_customer = {name: f"({_with_customer(name)})" for name in IDENTIFIERS}
     connection.execute(f"CREATE TABLE profiles AS {profiles_sql(with_customer)}")
@@ -61,7 +59,9 @@ def _link(connection: duckdb.DuckDBPyConnection) -> None:
 def _with_customer(name: str) -> str:
     """A source with its customers: those of the combinations that have no other identifiers than its own."""
     same = " AND ".join(
-        f"linked.{kind} IS NOT DISTINCT FROM {name}.{kind}" if kind in IDENTIFIERS[name] else f"{kind} IS NULL"
+        f"linked.{kind} IS NOT DISTINCT FROM {name}.{kind}"
+        if kind in IDENTIFIERS[name]
+        else f"{kind} IS NULL"
         for kind in TYPES
     )
     return f"SELECT {name}.*, linked.customer FROM {name} LEFT JOIN linked ON {same}"

@@ -9,13 +9,12 @@ profiles stand in the contender's own table or frame; what is compared is read f
 from __future__ import annotations
 
 import json
-import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.alone import OUT_OF_MEMORY, spent_by
 from benchmarks.data import AS_OF, IDENTIFIERS, Dataset
 
 #: What is called once the clock has stopped, to tell what came out.
@@ -26,7 +25,7 @@ def floor(data: Dataset) -> Callable[[], Outcome]:
     """DuckDB grouping by an already resolved key: what no unifier with these output columns can beat."""
     import duckdb
 
-    from benchmarks.profiles import profiles_sql, told
+    from benchmarks.compared import profiles_sql, told
 
     connection = duckdb.connect(config={"preserve_insertion_order": False})
 
@@ -46,7 +45,7 @@ def unify(data: Dataset) -> Callable[[], Outcome]:
 
     from airflow_provider_customer360.unify import unify as run_unify
     from benchmarks.by_operator import accounted
-    from benchmarks.profiles import told
+    from benchmarks.compared import told
 
     def work() -> Outcome:
         unified = run_unify(data.sources, as_of=AS_OF)
@@ -135,7 +134,7 @@ def splink(data: Dataset) -> Callable[[], Outcome]:
     import splink  # noqa: F401 - before the clock starts
 
     from benchmarks.by_splink import unified
-    from benchmarks.profiles import told
+    from benchmarks.compared import told
 
     connection = duckdb.connect(config={"preserve_insertion_order": False})
 
@@ -150,7 +149,7 @@ def naive(data: Dataset) -> Callable[[], Outcome]:
     """What is often done: concatenate, group by the first id-like column, sum. Loses all other records."""
     import pandas as pd
 
-    from benchmarks.profiles import ALL_METRICS
+    from benchmarks.compared import ALL_METRICS
 
     def work() -> Outcome:
         everything = pd.concat([pd.read_parquet(path) for path in data.sources.values()], ignore_index=True)
@@ -168,7 +167,7 @@ def naive(data: Dataset) -> Callable[[], Outcome]:
 def _framed(profiles: Any) -> Outcome:
     import duckdb
 
-    from benchmarks.profiles import told
+    from benchmarks.compared import told
 
     def outcome() -> dict[str, Any]:
         with duckdb.connect() as checking:
@@ -192,11 +191,13 @@ def main() -> None:
     """Run one contender once and print its result as the last line."""
     name, folder = sys.argv[1:]
     work = CONTENDERS[name](Dataset(Path(folder)))
-    started, cpu = time.perf_counter(), time.process_time()
-    outcome = work()
-    spent = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    print(json.dumps(outcome() | spent | {"peak_mb": peak}), flush=True)
+    try:
+        outcome, spent = spent_by(work)
+    except Exception as error:
+        if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__:  # NumPy's and DuckDB's
+            sys.exit(OUT_OF_MEMORY)
+        raise
+    print(json.dumps(outcome() | spent), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from benchmarks.compared import profiles_sql, told
 from benchmarks.data import IDENTIFIERS, METRICS
-from benchmarks.profiles import profiles_sql, told
 
 if TYPE_CHECKING:
     from benchmarks.data import Dataset

@@ -1,4 +1,4 @@
-"""The profiles that every contender makes of the benchmark's data: as SQL, and how two of them are compared."""
+"""The profiles that every contender makes of the benchmark's data: as SQL, and how they are compared."""
 
 from __future__ import annotations
 
