@@ -41,7 +41,6 @@ def unify(data: Dataset) -> Callable[[], Outcome]:
     """This package, with everything detected by itself."""
     import duckdb
     import pyarrow as pa
-    import scipy.sparse.csgraph  # noqa: F401 - loaded by all contenders before the clock starts
 
     from airflow_provider_customer360.unify import unify as run_unify
     from benchmarks.by_operator import accounted

@@ -46,9 +46,6 @@ def write(path: Path, rows: int, types: int, metrics: int) -> None:
 
 def measured(path: Path, types: int, metrics: int) -> dict[str, Any]:
     """Seconds and processor seconds of `unify` in this process, and how many customers it found."""
-    import phonenumbers  # noqa: F401 - loaded before the clock starts
-    import scipy.sparse.csgraph  # noqa: F401
-
     from airflow_provider_customer360.unify import Config, Source, unify
 
     source = Source(
