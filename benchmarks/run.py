@@ -170,7 +170,8 @@ def main() -> None:
         comparison = Comparison(wanted, given.repeat, given.limit, environment)
         for rows in sorted(given.rows):
             lines += comparison.lines(rows, given.data)
-    told = f"{about(_VERSIONS)}; median of {given.repeat} runs of each, at most {given.limit:,.0f} s long."
+    turns = "one run each" if given.repeat == 1 else f"median of {given.repeat} runs of each"
+    told = f"{about(_VERSIONS)}; {turns}, at most {given.limit:,.0f} s long."
     tables = markdown(lines, told)
     print(tables)
     if given.out:
