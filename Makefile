@@ -1,4 +1,4 @@
-# make test and make demo need Python 3.11 to 3.13, make and a package index; everything else they
+# make test, make demo and make bench need Python 3.11 to 3.13, make and a package index; everything else they
 # install themselves, once, into .venv. Another Python: make test PYTHON=python3.12
 
 .DEFAULT_GOAL := help
@@ -13,12 +13,18 @@ VERSION := $(if $(PYTHON),$(shell $(PYTHON) -c '$(SUITABLE)' 2>/dev/null))
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(VERSION)
+PEERS_INSTALLED := $(VENV)/.installed-peers-$(VERSION)
 
-.PHONY: help demo test databases lint types clean
+# make bench ROWS="1_000_000 10_000_000 30_000_000 100_000_000" REPEAT=1 BENCH_ARGS="--data /mnt/big"
+ROWS ?= 1_000_000 10_000_000
+REPEAT ?= 3
+
+.PHONY: help demo test bench databases lint types clean
 
 help:
 	@echo "make demo   run an example DAG through Airflow and show the customer table"
 	@echo "make test   run the test suite"
+	@echo "make bench  measure against the floor and the peers: the table, and benchmarks/figures.svg"
 	@echo "make databases  install what the tests of MariaDB and Firebird need (as root or with sudo)"
 	@echo "make lint   ruff, linter and formatter"
 	@echo "make types  mypy"
@@ -36,6 +42,14 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+$(PEERS_INSTALLED): $(INSTALLED)
+	@echo "Installing the peers of the benchmark into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install -qq --no-compile --no-input --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+bench: $(PEERS_INSTALLED)
+	@$(BIN)/python -m benchmarks.run --rows $(ROWS) --repeat $(REPEAT) --out benchmarks/figures.json $(BENCH_ARGS)
 
 databases: $(INSTALLED)
 	@tools/install_databases.sh $(BIN)/python

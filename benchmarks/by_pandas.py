@@ -5,8 +5,8 @@ Every column's role is known here, the junk values too, and nothing is checked o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,29 +15,46 @@ from scipy.sparse.csgraph import connected_components
 
 from benchmarks.data import AS_OF, ATTRIBUTES, EVENT_TIMES, IDENTIFIERS, METRICS, Dataset
 
-_JUNK = ["n/a", "test@test.com", "", "null", "unknown", "000-0000"]
-_TYPES = list(dict.fromkeys(kind for kinds in IDENTIFIERS.values() for kind in kinds))
+#: From the numbers of linked identifiers and how many there are, a label for each number.
+Components = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+
+JUNK = ["n/a", "test@test.com", "", "null", "unknown", "000-0000"]
+TYPES = list(dict.fromkeys(kind for kinds in IDENTIFIERS.values() for kind in kinds))
 
 
-def unified(data: Dataset) -> dict[str, Any]:
+def by_scipy(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
+    """Connected components by SciPy."""
+    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(size, size))
+    labels: np.ndarray = connected_components(graph, directed=False)[1]
+    return labels
+
+
+def by_networkx(a: np.ndarray, b: np.ndarray, size: int) -> np.ndarray:
+    """Connected components by networkx."""
+    import networkx as nx
+
+    graph: nx.Graph[int] = nx.Graph()
+    graph.add_nodes_from(range(size))
+    graph.add_edges_from(zip(a.tolist(), b.tolist(), strict=True))
+    labels = np.empty(size, np.int64)
+    for label, nodes in enumerate(nx.connected_components(graph)):
+        labels[list(nodes)] = label
+    return labels
+
+
+def unified(data: Dataset, components: Components) -> pd.DataFrame:
     """Read, normalise, resolve, add up."""
     frames = {name: pd.read_parquet(path) for name, path in data.sources.items()}
     for name, frame in frames.items():
         for kind in IDENTIFIERS[name]:
             frame[kind] = _normalised(kind, frame[kind])
-    _resolve(frames)
-    profiles = _profiles(frames)
-    totals = {
-        metric: float(profiles[metric].sum() + frames[name].loc[frames[name].customer < 0, metric].sum())
-        for name, metrics in METRICS.items()
-        for metric in metrics
-    }
-    return {"customers": len(profiles), "totals": totals}
+    _resolve(frames, components)
+    return _profiles(frames)
 
 
 def _normalised(kind: str, values: pd.Series) -> pd.Series:
     values = values.astype("str")
-    values = values.mask(values.isin(_JUNK))
+    values = values.mask(values.isin(JUNK))
     if kind == "email":
         return values.str.strip().str.lower()
     if kind == "phone":
@@ -45,7 +62,7 @@ def _normalised(kind: str, values: pd.Series) -> pd.Series:
     return values.str.strip().str.removesuffix(".0") if kind == "customer_id" else values
 
 
-def _resolve(frames: dict[str, pd.DataFrame]) -> None:
+def _resolve(frames: dict[str, pd.DataFrame], components: Components) -> None:
     """Give every row its ``customer``, -1 where it has no identifier."""
     codes, size = _numbered(frames)
     anchors, links = {}, []
@@ -58,8 +75,7 @@ def _resolve(frames: dict[str, pd.DataFrame]) -> None:
             anchor = np.where(anchor >= 0, anchor, code)
         anchors[name] = anchor
     a, b = (np.concatenate(side) for side in zip(*links, strict=True))
-    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(size, size))
-    _, labels = connected_components(graph, directed=False)
+    labels = components(a, b, size)
     for name, frame in frames.items():
         frame["customer"] = np.where(anchors[name] >= 0, labels[anchors[name]], -1)
 
@@ -68,7 +84,7 @@ def _numbered(frames: dict[str, pd.DataFrame]) -> tuple[dict[tuple[str, str], np
     """The identifiers of each source and type as numbers (-1: none), and how many numbers there are."""
     codes: dict[tuple[str, str], np.ndarray] = {}
     size = 0
-    for kind in _TYPES:
+    for kind in TYPES:
         having = [name for name in frames if kind in IDENTIFIERS[name]]
         together = pd.concat([frames[name][kind] for name in having], ignore_index=True)
         numbers, distinct = pd.factorize(together)
@@ -83,7 +99,7 @@ def _numbered(frames: dict[str, pd.DataFrame]) -> tuple[dict[tuple[str, str], np
 def _profiles(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
     parts = [_of_source(name, frame[frame.customer >= 0]) for name, frame in frames.items()]
     profiles = pd.concat(parts, axis=1)
-    for kind in _TYPES:
+    for kind in TYPES:
         known = [profiles[f"{kind}|{name}"] for name in frames if kind in IDENTIFIERS[name]]
         profiles[kind] = reduce(pd.Series.combine_first, known)
     records = profiles[[f"{name}_records" for name in frames]].fillna(0).astype(int)

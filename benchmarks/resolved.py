@@ -14,6 +14,7 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from benchmarks.compared import profiles_sql, told
 from benchmarks.data import IDENTIFIERS, METRICS
 
 if TYPE_CHECKING:
@@ -112,4 +113,10 @@ def _facts(connection: duckdb.DuckDBPyConnection, data: Dataset) -> dict[str, An
         "GROUP BY customer HAVING count(*) > 1)",
     }
     answers = {key: int(connection.execute(sql).fetchall()[0][0]) for key, sql in questions.items()}
-    return answers | {"totals": {name: float(total) for name, total in totals.items()}}
+    profiles = profiles_sql({name: f"'{data.resolved(name)}'" for name in IDENTIFIERS})
+    expected = told(connection, f"({profiles}) WHERE customer IS NOT NULL")
+    assert expected["customers"] == answers["customers"]
+    return answers | {
+        "totals": {name: float(total) for name, total in totals.items()},
+        "fingerprint": expected["fingerprint"],
+    }

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +26,7 @@ from benchmarks.accuracy.labelled import Labelled
 from benchmarks.accuracy.metrics import accuracy, difference
 from benchmarks.accuracy.packaged import packaged
 from benchmarks.accuracy.standard import standard_identifiers, tuned_by_hand
+from benchmarks.machine import about
 
 #: What each contender is, in the order of the table. `plain` is what gain and cost are measured against.
 CONTENDERS = {
@@ -119,12 +116,8 @@ def _percent(share: float) -> str:
 
 
 def about_this_run() -> str:
-    """Date, versions and machine."""
-    versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), Python "
-        f"{platform.python_version()}, {versions}. Shares in per cent."
-    )
+    """Date, machine and versions."""
+    return f"{about(_VERSIONS)}. Shares in per cent."
 
 
 def main() -> None:
@@ -140,10 +133,10 @@ def main() -> None:
     given = parser.parse_args()
     wanted = [name for name in CONTENDERS if name in (given.only or CONTENDERS)]
     lines = [line for data in data_sets(given.rows, given.data, given.sets) for line in measure(data, wanted)]
-    about = about_this_run()
-    print(f"{about}\n\n{markdown(lines)}")
+    told = about_this_run()
+    print(f"{told}\n\n{markdown(lines)}")
     if given.out:
-        given.out.write_text(json.dumps({"about": about, "lines": lines}, indent=1))
+        given.out.write_text(json.dumps({"about": told, "lines": lines}, indent=1))
 
 
 if __name__ == "__main__":

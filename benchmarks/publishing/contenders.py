@@ -2,15 +2,14 @@
 
     python -m benchmarks.publishing.contenders DATABASE CONTENDER FOLDER DAY BEFORE
 
-prints seconds and processor seconds of this process. The clock starts after imports and one round with a
-thousand rows, and includes reading the Parquet file.
+prints seconds, processor seconds and memory of this process. The clock starts after imports and one round
+with a thousand rows, and includes reading the Parquet file.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from sqlalchemy import Numeric
 
 from airflow_provider_customer360.publish import Load
 from airflow_provider_customer360.publish import publish as publish_to
+from benchmarks.alone import spent_by
 from benchmarks.publishing.check import differing
 from benchmarks.publishing.data import KEY, read
 from benchmarks.publishing.databases import DATABASES, Database, postgres_uri
@@ -106,9 +106,7 @@ def main() -> None:
     prepare(database, WARM_UP, before, read(file, WARM_UP_ROWS))
     work(database, WARM_UP, read(file, WARM_UP_ROWS))
     database.execute(f"DROP TABLE {WARM_UP}")
-    started, cpu = time.perf_counter(), time.process_time()
-    work(database, TABLE, read(file))
-    spent = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
+    _, spent = spent_by(lambda: work(database, TABLE, read(file)))
     print(json.dumps(spent), flush=True)
 
 

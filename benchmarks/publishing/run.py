@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,15 +16,14 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.by_operator import CONNECTION, postgres
+from benchmarks.alone import alone
+from benchmarks.by_operator import VARIABLE, postgres
+from benchmarks.machine import about
 from benchmarks.publishing.data import Days
 
-_VARIABLE = f"AIRFLOW_CONN_{CONNECTION.upper()}"
 _VERSIONS = ("apache-airflow-providers-common-sql", "pandas", "pyarrow", "duckdb")
 BY_HAND = {
     "postgres": "COPY of CSV that Arrow writes",
@@ -79,18 +76,8 @@ def run_once(database: str, line: Line, data: Days, environment: Mapping[str, st
 def _child(
     database: str, action: str, line: Line, data: Days, environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    module = [sys.executable, "-m", "benchmarks.publishing.contenders"]
-    command = [*module, database, action, str(data.folder), line.day, line.before]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | environment) as process:
-        assert process.stdout
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{database}, {line.what}: {action} failed with status {process.returncode}")
-    kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    printed = [text for text in output.splitlines() if text.startswith(b"{")]
-    return (json.loads(printed[-1]) if printed else {}) | {"peak_mb": kilobytes / 1024}
+    arguments = [database, action, str(data.folder), line.day, line.before]
+    return alone("benchmarks.publishing.contenders", arguments, environment)
 
 
 def compare(database: str, data: Days, repeat: int, environment: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -159,20 +146,10 @@ def served(database: str) -> Iterator[dict[str, str]]:
             from tests import mariadb_server
 
             with mariadb_server.serving(folder) as server, server.database() as schema:
-                yield airflow | {_VARIABLE: server.airflow_uri(schema)}
+                yield airflow | {VARIABLE: server.airflow_uri(schema)}
         else:
             described = {"conn_type": database, "host": str(folder / f"target.{database}")}
-            yield airflow | {_VARIABLE: json.dumps(described)}
-
-
-def about_this_run(given: argparse.Namespace) -> str:
-    """Date, versions and machine."""
-    versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), Python "
-        f"{platform.python_version()}, {versions}; {given.repeat} runs of each, load "
-        f"{os.getloadavg()[0]:.1f} at the end."
-    )
+            yield airflow | {VARIABLE: json.dumps(described)}
 
 
 def main() -> None:
@@ -193,10 +170,10 @@ def main() -> None:
     for database in given.only:
         with served(database) as environment:
             measured += compare(database, data, given.repeat, environment)
-    about = about_this_run(given)
-    print(markdown(measured, about))
+    told = f"{about(_VERSIONS)}; {given.repeat} runs of each."
+    print(markdown(measured, told))
     if given.out:
-        given.out.write_text(json.dumps({"about": about, "lines": measured}, indent=1))
+        given.out.write_text(json.dumps({"about": told, "lines": measured}, indent=1))
 
 
 def _made_elsewhere(given: argparse.Namespace) -> Days:
