@@ -38,7 +38,8 @@ class StagedProfiles:
         if self._plan.create:
             return None
         there = [column.name for column in self._plan.columns if not column.is_new]
-        return (*there, *self._plan.nulled, *self._plan.dropped)
+        remade = [column.name for column in self._plan.remade]
+        return (*there, *self._plan.nulled, *remade, *self._plan.dropped)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """A query over ``profiles`` and ``live``, which without a table has no rows.

@@ -63,13 +63,19 @@ class TransientPublishError(PublishError, TransientError):
     """A failure that passes by itself: connection lost, deadlock, table or file in use."""
 
 
-def guarded(action: Callable[[], Result], subject: str, *, in_doubt: bool = False) -> Result:
+NOTHING_WRITTEN = "nothing was written"
+
+
+def guarded(
+    action: Callable[[], Result], subject: str, *, in_doubt: bool = False, outcome: str = NOTHING_WRITTEN
+) -> Result:
     """Do what talks to the database; only class, code and advice of a failure get out.
 
     Args:
         action: what is done.
         subject: what it is, for the error.
         in_doubt: whether it was done cannot be known if the connection breaks.
+        outcome: what has come of it all if it fails.
 
     Raises:
         PublishError: the action failed.
@@ -81,11 +87,11 @@ def guarded(action: Callable[[], Result], subject: str, *, in_doubt: bool = Fals
     except Customer360Error:
         raise  # already one of ours
     except Exception as failure:
-        error = _retold(failure, subject, in_doubt).with_traceback(failure.__traceback__)
+        error = _retold(failure, subject, in_doubt, outcome).with_traceback(failure.__traceback__)
     raise error
 
 
-def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
+def _retold(error: Exception, subject: str, in_doubt: bool, outcome: str) -> PublishError:
     code, number = code_of(error), number_of(error)
     label = code or type(error).__name__
     transient = is_transient(error)
@@ -96,11 +102,8 @@ def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
         advice = [_MYSQL_ADVICE[number]] if number in _MYSQL_ADVICE else []
     if transient:
         advice += ["This passes by itself; run the task again, or give it retries."]
-    outcome = (
-        "it is not known whether that was committed: the tables are all old or all new"
-        if in_doubt and transient
-        else "nothing was written"
-    )
+    if in_doubt and transient:
+        outcome = "it is not known whether that was committed: the tables are all old or all new"
     told = f" ({code})" if code else ""
     withheld = "The database's own message may quote customers and is left out."
     failed = f"{subject} failed with {type(error).__name__}{told}{_constraint(error)}; {outcome}."

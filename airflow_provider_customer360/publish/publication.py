@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from textwrap import shorten
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import statements
+from airflow_provider_customer360.publish.alterations import alter
 from airflow_provider_customer360.publish.audited import StagedProfiles
 from airflow_provider_customer360.publish.batches import clean, cut
 from airflow_provider_customer360.publish.columns import ColumnType, Kind, type_of
-from airflow_provider_customer360.publish.failures import guarded
+from airflow_provider_customer360.publish.failures import NOTHING_WRITTEN, guarded
 from airflow_provider_customer360.publish.loads import Load, Published, Snapshot
 from airflow_provider_customer360.publish.plan import columns_of, make_plan
 from airflow_provider_customer360.publish.session import Session, relation_of
@@ -37,8 +37,8 @@ class Differences:
 class Publication:
     """A load, its target and its temporary tables; every call to the database is guarded.
 
-    In this order: `stage`, `lock`, `compare`, `audit`, `merge`; from `lock` on again where something has
-    to be done `apart`.
+    In this order: `stage`, `lock`, `compare`, `audit`, `merge`, `insert_last`; from `lock` on again where
+    something has to be done `apart`. Columns are dropped before `insert_last` or after the commit.
     """
 
     def __init__(self, session: Session, load: Load) -> None:
@@ -65,8 +65,6 @@ class Publication:
         self._relation = relation_of(self._session, self.target)
         change = self.load.on_schema_change
         self._plan = make_plan(self._dialect, self.target, self._columns, self._relation, change)
-        if self._plan.dropped and self._dialect.attached:
-            self._refuse_to_lose(self._fetch(self._dialect.attached, (self.target.schema, self.target.name)))
 
     def stage(self) -> None:
         """Load all rows into a table that only this connection sees.
@@ -100,15 +98,15 @@ class Publication:
                 self._run(self._dialect.drop_temporary.format(name=name))
         self._guarded(self._session.commit)
 
-    def alter(self, changes: Sequence[str]) -> None:
+    def alter(self, changes: Sequence[str], outcome: str = NOTHING_WRITTEN) -> None:
         """Run statements that make or alter the target.
 
         Raises:
-            PublishError: the database refuses; it tells the statement, which has no values.
+            PublishError: the database refuses; it tells the statements, which have no values.
         """
-        for change in changes:
-            subject = f"Publishing to {self.target}, which needs {shorten(change, 200, placeholder=' …')},"
-            guarded(partial(self._session.execute, change), subject)
+        needed = shorten("; ".join(changes), 200, placeholder=" …")
+        subject = f"Publishing to {self.target}, which needs {needed},"
+        guarded(partial(alter, self._session, changes), subject, outcome=outcome)
 
     def altered(self) -> None:
         """Take note that what comes before the transaction has been done."""
@@ -148,7 +146,7 @@ class Publication:
         """Statements that are committed by themselves, before the transaction; empty once they were."""
         if self._plan.create and self._dialect.creates == "before":
             return statements.create_target(self._dialect, self._plan, self._home)
-        is_apart = self._dialect.alters_apart and not self._plan.dropped and not self._plan.create
+        is_apart = self._dialect.alters_apart and not self._plan.create
         return statements.alter(self._dialect, self._plan) if is_apart else []
 
     def prepare(self) -> None:
@@ -161,28 +159,45 @@ class Publication:
         if self._is_hidden:
             self._drop_hidden()
 
-    def merge(self) -> list[tuple[str, str]]:
-        """Bring what differs into the locked target; return which tables are to be renamed at the end."""
+    def merge(self) -> None:
+        """Bring what differs into the locked target, but for rows that come last."""
         plan, found = self._plan, self._differences
-        if self._is_hidden:
-            self._run(statements.insert_new(self._tables, plan, self._home, everything=True))
-            return statements.swap(self.target, is_new=plan.create)
-        create = statements.create_target(self._dialect, plan, self._home) if plan.create else []
-        self.alter(create or statements.alter(self._dialect, plan))
+        if plan.create and not self._is_hidden:
+            self.alter(statements.create_target(self._dialect, plan, self._home))
+        elif not plan.create:
+            self.alter([*statements.alter(self._dialect, plan), *statements.remake(self._dialect, plan)])
         if found.gone and (condition := self._gone()):
             self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
         if found.changed:
             self._run(statements.update_changed(self._dialect, self._tables, plan))
-        if found.new:
-            everything = found.new == self._rows
-            self._run(statements.insert_new(self._tables, plan, self._home, everything=everything))
-        return []
+        if not plan.inserts_last:
+            self._insert()
 
-    def tidy(self) -> None:
-        """Remove the table whose place another has taken."""
-        if self._is_hidden and not self._plan.create:
-            with suppress(PublishError):  # the next run tries again
-                self._drop_hidden()
+    def insert_last(self) -> None:
+        """Insert the rows that a column which is dropped now has kept out."""
+        if self._plan.inserts_last:
+            self._insert()
+
+    def drop_inside(self) -> None:
+        """Drop columns as a part of the transaction; from now on readers wait until its end."""
+        if self._dialect.drops == "inside":
+            self.alter(statements.drop(self._dialect, self._plan))
+
+    def drop_after(self) -> None:
+        """Drop columns once everything else is committed.
+
+        Raises:
+            PublishError: they are still there.
+        """
+        drops = statements.drop(self._dialect, self._plan) if self._dialect.drops == "after" else []
+        for number, statement in enumerate(drops):
+            left = ", ".join(map(repr, self._plan.dropped[number:]))
+            self.alter([statement], f"the rows are published, but the next run has still to drop {left}")
+
+    @property
+    def renamed(self) -> list[tuple[str, str]]:
+        """Which tables, quoted, get which names with the commit."""
+        return [(self._home, self.target.quoted)] if self._is_hidden else []
 
     def published(self) -> Published:
         """What merging does to the target."""
@@ -193,8 +208,8 @@ class Publication:
 
     @property
     def _is_hidden(self) -> bool:
-        """Whether rows go into a table under a hidden name: a new one, or one that has to lose columns."""
-        return self._dialect.creates == "hidden" and (self._plan.create or bool(self._plan.dropped))
+        """Whether rows go into a new table under a hidden name."""
+        return self._dialect.creates == "hidden" and self._plan.create
 
     @property
     def _home(self) -> str:
@@ -207,13 +222,11 @@ class Publication:
             if relation_of(self._session, table):
                 self._run(f"DROP TABLE {table.quoted}")
 
-    def _refuse_to_lose(self, attached: Sequence[tuple[Any, ...]]) -> None:
-        if attached:
-            raise PublishError(
-                f"Replacing columns of {self.target} would make it another table, without its "
-                f"{', '.join(str(name) for (name,) in attached)}. Alter the table, drop them, or let "
-                "on_schema_change be 'add'. The table is as it was."
-            )
+    def _insert(self) -> None:
+        new = self._differences.new
+        if new:
+            everything = new == self._rows
+            self._run(statements.insert_new(self._tables, self._plan, self._home, everything=everything))
 
     def _gone(self) -> str:
         """The condition under which a row of the target goes; empty if none does."""
