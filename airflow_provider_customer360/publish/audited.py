@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.failures import guarded
+from airflow_provider_customer360.publish.statements import removed
 from airflow_provider_customer360.unify.quoting import quoted
 
 if TYPE_CHECKING:
@@ -20,15 +22,24 @@ _STAGED = "customer360_staged"
 class StagedProfiles:
     """See `Audited` of the audit; valid while the target is locked and not changed yet.
 
-    The profiles are the table as it will be: of an upsert, those that stay are among them. Of a table of
+    The profiles are the table as it will be: of an upsert, those that stay are among them, and those that are
+    removed are not. Of a table of
     snapshots, profiles and live are one snapshot each, the new one and the one before it.
     """
 
-    def __init__(self, session: Session, load: Load, plan: Plan, tables: Temporaries) -> None:
+    def __init__(
+        self,
+        session: Session,
+        load: Load,
+        plan: Plan,
+        tables: Temporaries,
+        removals: Mapping[str, tuple[str, ...]],
+    ) -> None:
         self._session = session
         self._load = load
         self._plan = plan
         self._tables = tables
+        self._removals = removals
         self.nested_with = session.dialect.nested_with
         self.columns = tuple(column.name for column in plan.columns)
 
@@ -78,10 +89,9 @@ class StagedProfiles:
         same = " AND ".join(
             f"{_STAGED}.{quoted(column.name)} = live.{quoted(column.name)}" for column in self._plan.key
         )
-        return (
-            f"SELECT * FROM {_STAGED} UNION ALL "
-            f"SELECT {stay} FROM live WHERE NOT EXISTS (SELECT 1 FROM {_STAGED} WHERE {same})"
-        )
+        gone = [f"EXISTS (SELECT 1 FROM {_STAGED} WHERE {same})"]
+        gone += [removed(self._plan, name, columns, "live") for name, columns in self._removals.items()]
+        return f"SELECT * FROM {_STAGED} UNION ALL SELECT {stay} FROM live WHERE NOT ({' OR '.join(gone)})"
 
     def _qualified(self) -> str:
         """The target with its schema: without, a target called profiles would be those that are staged."""

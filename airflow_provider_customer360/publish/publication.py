@@ -140,7 +140,8 @@ class Publication:
     def audit(self) -> None:
         """Let the caller look at what is to be published, beside what is."""
         if self.load.audit:
-            self.load.audit(StagedProfiles(self._session, self.load, self._plan, self._tables))
+            removals = self._known_removals()
+            self.load.audit(StagedProfiles(self._session, self.load, self._plan, self._tables, removals))
 
     def apart(self) -> list[str]:
         """Statements that are committed by themselves, before the transaction; empty once they were."""
@@ -238,11 +239,14 @@ class Publication:
             snapshot=snapshot.column if snapshot else None,
             oldest=bool(snapshot and snapshot.oldest),
         )
-        known = {column.name for column in self._relation.columns} if self._relation else set()
-        for name, columns in self._removals.items():
-            if known.issuperset(columns):
-                conditions.append(statements.removed(self._tables, self._plan, name, columns))
+        for name, columns in self._known_removals().items():
+            conditions.append(statements.removed(self._plan, name, columns))
         return statements.but_staged(self._tables, self._plan, conditions)
+
+    def _known_removals(self) -> dict[str, tuple[str, ...]]:
+        """Those of the removals of whose columns the target has each."""
+        known = {column.name for column in self._relation.columns} if self._relation else set()
+        return {name: columns for name, columns in self._removals.items() if known.issuperset(columns)}
 
     def _count_gone(self, new: int) -> int:
         """How many rows of the target go; its keys are unique."""

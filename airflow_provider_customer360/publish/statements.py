@@ -242,11 +242,19 @@ def gone(tables: Temporaries, plan: Plan, *, mode: str, snapshot: str | None, ol
     return conditions
 
 
-def removed(tables: Temporaries, plan: Plan, removal: str, columns: Sequence[str]) -> str:
-    """The condition under which a row of the target is one to be removed, unless it is staged."""
-    old = {column.name: _old(plan, column) for column in plan.columns if not column.is_new}
+def removed(plan: Plan, removal: str, columns: Sequence[str], row: str = "") -> str:
+    """The condition under which a row of the target is one to be removed, unless it is staged.
+
+    Args:
+        plan: for the target.
+        removal: the table with the values of such rows.
+        columns: of these values.
+        row: what the row is called, if not as the target.
+    """
+    row = row or plan.target.quoted
+    old = {column.name: _exact(row, column) for column in plan.columns if not column.is_new}
     same = " AND ".join(
-        f"{R}.c{position} = {old.get(name) or f'{plan.target.quoted}.{quoted(name)}'}"
+        f"{R}.c{position} = {old.get(name) or f'{row}.{quoted(name)}'}"
         for position, name in enumerate(columns)
     )
     return f"EXISTS (SELECT 1 FROM {removal} {R} WHERE {same})"
@@ -301,7 +309,11 @@ def _same_staged_key(plan: Plan) -> str:
 
 
 def _old(plan: Plan, column: Column) -> str:
-    old = f"{plan.target.quoted}.{quoted(column.name)}"
+    return _exact(plan.target.quoted, column)
+
+
+def _exact(row: str, column: Column) -> str:
+    old = f"{row}.{quoted(column.name)}"
     return column.exact.format(old=old) if column.exact else old
 
 

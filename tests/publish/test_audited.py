@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.audit import Audit, Audited, Checks, Override
-from airflow_provider_customer360.publish import publish
+from airflow_provider_customer360.publish import Removal, Snapshot, publish
 from airflow_provider_customer360.unify.errors import CheckFailed, PublishError
 from tests.publish.databases import Database, events, load, people, profiles
 
@@ -57,6 +58,49 @@ def test_columns_are_those_that_publishing_writes(db: Database) -> None:
     columns, live, [(rows,)] = seen
     assert columns == ("customer_id", "email", "orders")
     assert (set(live), rows) == ({"customer_id", "orders", "old"}, 0)
+
+
+def test_profiles_of_an_upsert(db: Database) -> None:
+    """They are those of the table afterwards: of the rows that stay none is missing and none is too many."""
+    db.publish(people(("a", "x", 1), ("b", None, 2), ("c", None, 3)))
+    merged = profiles([("b",)], customer_id=pa.string())
+    checks = Checks.of({"min_customers": 3, "max_customers_fall": 0, "not_null": ["customer_id"]})
+    audit = Audit(checks, Override(), logging.getLogger("audit"))
+    seen, look = looked(*BOTH)
+
+    def both(audited: Audited) -> None:
+        look(audited)
+        audit(audited)
+
+    rows = people(("a", "y", 5), ("d", "z", 4))
+    removals = (Removal(("customer_id",), merged.to_batches(), merged.schema),)
+    publish(db.hook, [load(rows, mode="upsert", removals=removals, audit=both)])
+    assert seen[2:] == [[("a", 5), ("c", 3), ("d", 4)], [("a", 1), ("b", 2), ("c", 3)]]
+    assert db.rows("customer_id, orders") == seen[2]
+    assert [(one.live, one.new, one.result) for one in audit.findings] == [
+        (3, 3, "passed"),
+        (3, 3, "passed"),
+        (0, 0, "passed"),
+    ]
+
+
+def test_profiles_of_a_snapshot(db: Database) -> None:
+    """They are compared with the snapshot before, in a rerun too, and the first one with none."""
+
+    def snapshot(day: int, customers: int, fall: float) -> list[tuple[Any, ...]]:
+        at = datetime(2024, 5, day, tzinfo=UTC)
+        kinds = {"snapshot_at": pa.timestamp("us", "UTC"), "customer_id": pa.string()}
+        rows = profiles([(at, f"c{number}") for number in range(customers)], **kinds)
+        audit = Audit(Checks.of({"max_customers_fall": fall}), Override(), logging.getLogger("audit"))
+        of_day = Snapshot("snapshot_at", at, at - timedelta(days=2))
+        publish(db.hook, [load(rows, "history", *kinds, snapshot=of_day, audit=audit)])
+        return [(one.live, one.new, one.result) for one in audit.findings]
+
+    assert snapshot(1, 3, 0) == [(None, 3, "not compared")]
+    assert snapshot(2, 4, 0) == [(3, 4, "passed")]
+    assert snapshot(3, 2, 0.5) == [(4, 2, "passed")]
+    assert snapshot(3, 3, 0.25) == [(4, 3, "passed")]
+    assert snapshot(1, 1, 0) == [(None, 1, "not compared")]
 
 
 def test_what_the_audit_raises_cancels_everything(db: Database) -> None:
