@@ -337,7 +337,8 @@ class Customer360Operator(BaseOperator):
             **stated,
         ) as unified:
             summary = {**tables.told(unified.summary), "dry_run": dry_run}
-            load = self._profile_table().load(target.table, unified, as_of, audit=audit)
+            withheld = tuple(name for name, action in self._config().pii.items() if action == "drop")
+            load = self._profile_table().load(target.table, unified, as_of, audit=audit, withheld=withheld)
             self._publish(summary, target, [load, *tables.loads(unified)], expect=known)
         return self._finish(audit.told(summary), context)
 

@@ -138,11 +138,13 @@ def make_plan(
     columns: Sequence[Column],
     relation: Relation | None,
     on_schema_change: SchemaChange = "add",
+    withheld: Collection[str] = (),
 ) -> Plan:
-    """Compare the rows' columns, the key's first, with the existing table.
+    """Compare the rows' columns, the key's first, with the existing table; see `Load` for what is withheld.
 
     Raises:
-        PublishError: the table cannot hold the rows, or would have to change and may not.
+        PublishError: the table cannot hold the rows, or would have to change and may not, or would keep what
+            is withheld.
     """
     if relation is None:
         return Plan(target, tuple(replace(column, is_new=True) for column in columns), create=True)
@@ -156,6 +158,11 @@ def make_plan(
         raise PublishError(
             f"Table {target} has no column {_listed(lacking)}, which is part of its key; add it, drop the "
             "table, or give target_table another name."
+        )
+    if generated := [old.name for _, old in pairs if old and old.generated]:
+        raise PublishError(
+            f"The database itself computes {_listed(generated)} of table {target}, and the new rows have "
+            "columns of that name; drop or rename them. The table is as it was."
         )
     matched = [_matched(dialect, column, old) for column, old in pairs]
     unfit = [(column, old) for (column, old), fit in zip(pairs, matched, strict=True) if old and not fit]
@@ -172,6 +179,7 @@ def make_plan(
     if on_schema_change == "replace":
         return _dropping(dialect, plan, gone)
     names = tuple(column.name for column in gone if _becomes_null(target, column))
+    _refuse_to_keep(dialect, target, [column for column in gone if column.name not in names], withheld)
     if on_schema_change == "fail":
         _refuse_changes(plan, names)
     return replace(plan, nulled=names)
@@ -238,6 +246,18 @@ def _refuse_changes(plan: Plan, gone: Sequence[str]) -> None:
             f"The columns of table {plan.target} would change ({told}), and on_schema_change is 'fail'. The "
             "table is as it was. Alter it, name the columns in identifiers, metrics and attributes, or let "
             "on_schema_change be 'add'."
+        )
+
+
+def _refuse_to_keep(
+    dialect: Dialect, target: Table, kept: Sequence[ExistingColumn], withheld: Collection[str]
+) -> None:
+    known = set(map(dialect.names.fold, column_names(list(withheld), dialect.names)))
+    found = [one.name for one in kept if dialect.names.fold(one.name) in known and not one.generated]
+    if found:
+        raise PublishError(
+            f"Table {target} would keep the values of {_listed(found)}, which are not to be published and "
+            "cannot become NULL there; drop the column, or let it be NULL. The table is as it was."
         )
 
 

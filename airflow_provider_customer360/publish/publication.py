@@ -63,8 +63,10 @@ class Publication:
             PublishError: it cannot hold the rows.
         """
         self._relation = relation_of(self._session, self.target)
-        change = self.load.on_schema_change
-        self._plan = make_plan(self._dialect, self.target, self._columns, self._relation, change)
+        load = self.load
+        self._plan = make_plan(
+            self._dialect, self.target, self._columns, self._relation, load.on_schema_change, load.withheld
+        )
 
     def stage(self) -> None:
         """Load all rows into a table that only this connection sees.

@@ -68,6 +68,34 @@ def test_generated_columns_are_left_to_the_database(db: Database) -> None:
     assert db.rows() == [("a", 1, 2), ("b", 2, 4)]
 
 
+def test_generated_columns_are_not_written(db: Database) -> None:
+    """A column of the rows that the database computes is refused by its name, before anything is loaded."""
+    stored = " STORED" if db.is_postgres else ""
+    computed = f"bigint GENERATED ALWAYS AS (orders * 2){stored}"
+    db.execute(f"CREATE TABLE customers (customer_id text NOT NULL, orders bigint, total {computed})")
+    rows = profiles([("a", 1, 2)], **TEXT_KEY, orders=pa.int64(), total=pa.int64())
+    with pytest.raises(PublishError, match="computes 'total' of table customers"):
+        db.publish(rows)
+
+
+@pytest.mark.parametrize("default", ["DEFAULT 'x' NOT NULL", ""], ids=["not null", "null"])
+def test_what_is_withheld_does_not_stay(db: Database, default: str) -> None:
+    """A column that is not to be published becomes NULL, or the table is refused."""
+    text = db.words.short_text
+    db.execute(
+        f"CREATE TABLE customers (customer_id {text} NOT NULL, email varchar(50) {default}, orders bigint)",
+        "INSERT INTO customers VALUES ('a', 'a@x.org', 1)",
+    )
+    withholding = load(profiles([("a", 1)], **TEXT_KEY, orders=pa.int64()), withheld=("email", "phone"))
+    if default:
+        with pytest.raises(PublishError, match=r"would keep the values of 'email', .* drop the column"):
+            publish(db.hook, [withholding])
+        assert db.rows() == [("a", "a@x.org", 1)]
+    else:
+        publish(db.hook, [withholding])
+        assert db.rows() == [("a", None, 1)]
+
+
 def test_a_column_that_must_have_a_value_is_named(db: Database) -> None:
     """A column that refuses NULL and that no profile has is found before anything is loaded."""
     db.execute("CREATE TABLE customers (customer_id text NOT NULL, tier text NOT NULL)")
