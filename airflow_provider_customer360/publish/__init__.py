@@ -64,7 +64,7 @@ def publish(
     """
     targets = [load.target for load in loads]
     another = partial(opened, hook, targets)
-    with another() as session, turn(session, targets, another) as check_turn:
+    with another() as session, turn(session, targets, another, dry_run=dry_run) as check_turn:
 
         def last_check() -> None:
             before_commit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
@@ -34,21 +34,25 @@ class StagedProfiles:
         plan: Plan,
         tables: Temporaries,
         removals: Mapping[str, tuple[str, ...]],
+        added: Collection[str],
     ) -> None:
         self._session = session
         self._load = load
         self._plan = plan
         self._tables = tables
         self._removals = removals
+        self._added = added
+        self.without_rows = "there is no earlier snapshot" if load.snapshot else "the table has no rows"
         self.nested_with = session.dialect.nested_with
         self.columns = tuple(column.name for column in plan.columns)
 
     @property
     def live_columns(self) -> tuple[str, ...] | None:
-        """Of the table as far as publishing writes them; None: there is no table."""
+        """Of the table as publishing writes them, without those that this run added; None: no table."""
         if self._plan.create:
             return None
-        there = [column.name for column in self._plan.columns if not column.is_new]
+        old = (column.name for column in self._plan.columns if not column.is_new)
+        there = [name for name in old if name not in self._added]
         remade = [column.name for column in self._plan.remade]
         return (*there, *self._plan.nulled, *remade, *self._plan.dropped)
 

@@ -103,6 +103,7 @@ class Dialect:
         assign_null: one of NULL.
         differs: condition that two values differ, of which either may be null.
         differs_text: the same for texts, where it is another one.
+        counts_rows: its drivers tell how many rows a statement has touched, or that they do not know: -1.
         nested_with: a WITH inside of a subquery may read what the one around it defines.
         names: which names there can be, and which of them are the same column.
     """
@@ -148,6 +149,7 @@ class Dialect:
     assign_null: str = "{column} = NULL"
     differs: str = "{new} IS DISTINCT FROM {old}"
     differs_text: str = ""
+    counts_rows: bool = False
     nested_with: bool = True
     names: NameRules = field(default_factory=NameRules)
 

@@ -60,6 +60,8 @@ POSTGRES = Dialect(
         ORDER BY a.attnum""",
     settings=(
         "SET LOCAL lock_timeout = '{seconds}s'",
+        # Who publishes is idle while batches are read or checks are made.
+        "SET LOCAL idle_in_transaction_session_timeout = 0",
         # Comparing in memory takes a quarter less time.
         "SELECT set_config('work_mem', greatest(65536, setting::bigint) || 'kB', true) "
         "FROM pg_settings WHERE name = 'work_mem'",
@@ -80,6 +82,7 @@ POSTGRES = Dialect(
         waited="55P03",
     ),
     widen=("ALTER TABLE {target} ALTER COLUMN {column} TYPE {type} USING CAST({column} AS {cast})",),
+    counts_rows=True,
     names=NameRules(folds="none", bytes=63, allowed="at most 63 bytes"),
 )
 
@@ -183,6 +186,7 @@ SQLITE = Dialect(
     # The staged value comes first: SQLite compares with the collation of the left operand, and that of an
     # existing column may ignore case.
     differs="{new} IS NOT {old}",
+    counts_rows=True,
 )
 
 #: What is said of every new table; the name of the collation follows.

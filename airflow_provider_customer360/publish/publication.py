@@ -24,14 +24,24 @@ from airflow_provider_customer360.unify.errors import PublishError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_ALTERATION = (
+    "If a view, index, trigger or constraint depends on the column, drop it first and make it anew "
+    "afterwards, or alter the table yourself."
+)
+
 
 @dataclass(frozen=True)
 class Differences:
-    """How many rows of the load are new or changed, and how many of the target go."""
+    """How many rows of the load are new or changed, and how many of the target go.
+
+    Attributes:
+        repeated: further rows of the target, whose keys came twice; they are gone.
+    """
 
     new: int
     changed: int
     gone: int
+    repeated: int = 0
 
 
 class Publication:
@@ -55,6 +65,8 @@ class Publication:
         self.target = load.target
         #: The target has been made for this run, and is empty.
         self.is_made = False
+        #: The columns that have been added to it for this run.
+        self._added: frozenset[str] = frozenset()
 
     def plan(self) -> None:
         """Find out what has to happen to the target as it is.
@@ -108,11 +120,13 @@ class Publication:
         """
         needed = shorten("; ".join(changes), 200, placeholder=" …")
         subject = f"Publishing to {self.target}, which needs {needed},"
-        guarded(partial(alter, self._session, changes), subject, outcome=outcome)
+        advice = "Does the schema exist?" if self._plan.create else _ALTERATION
+        guarded(partial(alter, self._session, changes), subject, outcome=outcome, advice=advice)
 
     def altered(self) -> None:
         """Take note that what comes before the transaction has been done."""
         self.is_made = self._plan.create and self._dialect.creates == "before"
+        self._added = frozenset(column.name for column in self._plan.added)
 
     def lock(self) -> None:
         """Keep other writers from the target, and plan for what they have left."""
@@ -137,13 +151,15 @@ class Publication:
         self._run(statements.after_load(self._dialect, self._tables.differences, index))
         self._run(self._dialect.after_compare.format(name=self._tables.differences))
         differing, new = map(int, self._fetch(statements.count_differences(self._tables))[0])
-        self._differences = Differences(new, differing - new, repeated + self._count_gone(new))
+        self._differences = Differences(new, differing - new, self._count_gone(new), repeated)
 
     def audit(self) -> None:
-        """Let the caller look at what is to be published, beside what is."""
-        if self.load.audit:
+        """Let the caller look at what is to be published, beside what is; once for a table that is made."""
+        if self.load.audit and not self.is_made:
             removals = self._known_removals()
-            self.load.audit(StagedProfiles(self._session, self.load, self._plan, self._tables, removals))
+            self.load.audit(
+                StagedProfiles(self._session, self.load, self._plan, self._tables, removals, self._added)
+            )
 
     def apart(self) -> list[str]:
         """Statements that are committed by themselves, before the transaction; empty once they were."""
@@ -170,9 +186,12 @@ class Publication:
         elif not plan.create:
             self.alter([*statements.alter(self._dialect, plan), *statements.remake(self._dialect, plan)])
         if found.gone and (condition := self._gone()):
-            self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
+            self._change(f"DELETE FROM {self.target.quoted} WHERE {condition}", found.gone)
         if found.changed:
-            self._run(statements.update_changed(self._dialect, self._tables, plan))
+            # Where a key may come twice in the target, one row of it may differ and the other one not.
+            certain = plan.key_is_unique or self.load.mode == "replace"
+            update = statements.update_changed(self._dialect, self._tables, plan)
+            self._change(update, found.changed if certain else None)
         if not plan.inserts_last:
             self._insert()
 
@@ -207,7 +226,8 @@ class Publication:
         found = self._differences
         unchanged = self._rows - found.new - found.changed
         created = self._plan.create or self.is_made
-        return Published(self._rows, found.new, found.changed, found.gone, unchanged, created)
+        gone = found.gone + found.repeated
+        return Published(self._rows, found.new, found.changed, gone, unchanged, created)
 
     @property
     def _is_hidden(self) -> bool:
@@ -229,7 +249,8 @@ class Publication:
         new = self._differences.new
         if new:
             everything = new == self._rows
-            self._run(statements.insert_new(self._tables, self._plan, self._home, everything=everything))
+            insert = statements.insert_new(self._tables, self._plan, self._home, everything=everything)
+            self._change(insert, new)
 
     def _gone(self) -> str:
         """The condition under which a row of the target goes; empty if none does."""
@@ -299,6 +320,21 @@ class Publication:
         if count := self._count(condition):
             self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
         return count
+
+    def _change(self, statement: str, rows: int | None) -> None:
+        """Change rows of the target, so many if that is known.
+
+        Raises:
+            PublishError: the database has changed more or fewer.
+        """
+        touched = self._guarded(lambda: self._session.execute(statement))
+        if self._dialect.counts_rows and rows is not None and touched not in (rows, -1):
+            what = statement.partition(" ")[0]
+            raise PublishError(
+                f"{what} on {self.target} touched {touched:,} rows and not the {rows:,} that differ: a "
+                "trigger, rule or row-level policy of the table kept the others as they are. Nothing was "
+                "written. Drop it, or let it not apply to the connection's user."
+            )
 
     def _fetch(self, query: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._guarded(lambda: self._session.fetch(query, parameters))

@@ -117,6 +117,9 @@ def _publish(
                 raise TransientPublishError(
                     f"{subject}: somebody altered a table meanwhile; nothing was written. Run the task again."
                 )
+            # Others may have published before the targets were locked again.
+            for publication in publications:
+                publication.audit()
         if not dry_run:
             # 5. Change what differs, unless the caller prevents it at the last moment.
             _merge(publications)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from airflow_provider_customer360.publish import Published, publish
 from airflow_provider_customer360.publish.columns import Kind
 from airflow_provider_customer360.publish.dialects import DUCKDB, MARIADB, MYSQL, POSTGRES, SQLITE
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
+from tests.publish.conftest import prepared
 from tests.publish.databases import Database, load, people, profiles
 
 TEXT_KEY = {"customer_id": pa.string()}
@@ -307,6 +309,39 @@ def test_what_hangs_on_the_table_survives(pg: Database) -> None:
     assert pg.query("SELECT count(*) FROM pg_indexes WHERE indexname = 'by_email'") == [(1,)]
     assert pg.rows(table="ordering") == [("a",), ("c",)]
     assert pg.rows(table="notes") == [("a",)]
+
+
+IGNORING = {
+    "sqlite": (
+        "CREATE TRIGGER ignoring BEFORE {event} ON customers WHEN {row}.orders > 5 "
+        "BEGIN SELECT RAISE(IGNORE); END",
+    ),
+    "postgres": (
+        "CREATE FUNCTION ignore_it() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF {row}.orders > 5 THEN RETURN NULL; END IF; RETURN {row}; END $$",
+        "CREATE TRIGGER ignoring BEFORE {event} ON customers FOR EACH ROW EXECUTE FUNCTION ignore_it()",
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "row"), [("INSERT", "new"), ("UPDATE", "new"), ("DELETE", "old")])
+@pytest.mark.parametrize("name", ["sqlite", "psycopg2", "psycopg3"])
+def test_rows_that_a_trigger_keeps_out(
+    name: str,
+    event: str,
+    row: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The table would not be what the run says: nothing is written, and the error says what to look for."""
+    db = prepared(name, request, tmp_path, monkeypatch)
+    db.publish(people(("a", "x", 1), ("b", "y", 9)))
+    for statement in IGNORING["sqlite" if name == "sqlite" else "postgres"]:
+        db.execute(statement.format(event=event, row=row))
+    with pytest.raises(PublishError, match=f"^{event} on customers touched 0 rows and not the 1 that"):
+        db.publish(people(("a", "x", 8), ("c", "z", 7)))
+    assert db.rows() == [("a", "x", 1), ("b", "y", 9)]
 
 
 def test_partitioned_tables(pg: Database) -> None:
