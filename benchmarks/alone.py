@@ -36,8 +36,15 @@ def spent_by(work: Callable[[], Done]) -> tuple[Done, dict[str, float]]:
     started, cpu = time.perf_counter(), time.process_time()
     done = work()
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return done, {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": peak}
+    return done, {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mb": _peak_mb()}
+
+
+def _peak_mb() -> float:
+    if sys.platform != "linux":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # Of this program alone; what getrusage tells here includes the process that started it.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
 
 
 class NotFinishedError(Exception):

@@ -52,7 +52,7 @@ def _measured(checks: Checks, audited: Audited, override: Override) -> Iterator[
     live = None
     if audited.live_columns is not None:
         live = measure(audited, "live", audited.live_columns, counts, filled)
-    sides = _Sides(new, live)
+    sides = _Sides(new, live, audited.without_rows)
     yield from _customers(checks, sides)
     yield from _shares(checks, fill, sides)
     yield from _fixed(checks, sides)
@@ -64,6 +64,7 @@ class _Sides:
 
     new: Measures
     live: Measures | None
+    without_rows: str
 
     @property
     def compared(self) -> Measures | None:
@@ -74,7 +75,7 @@ class _Sides:
         """Why there is no live number to compare with."""
         if self.live is None:
             return "there is no table yet"
-        return f"the table has no column {column!r}" if self.live.customers else "the table has no rows"
+        return f"the table has no column {column!r}" if self.live.customers else self.without_rows
 
 
 def _customers(checks: Checks, sides: _Sides) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ class Audited(Protocol):
         columns: of the profiles, as they are called in the table.
         live_columns: of the table, as far as publishing writes them: without generated ones. None: there is
             no table.
+        without_rows: what ``live`` lacks where there is a table and it has no rows, in words.
         nested_with: what a WITH inside of a subquery defines may read ``profiles`` and ``live``; not so in
             MariaDB.
     """
@@ -28,6 +29,9 @@ class Audited(Protocol):
 
     @property
     def live_columns(self) -> tuple[str, ...] | None: ...
+
+    @property
+    def without_rows(self) -> str: ...
 
     @property
     def nested_with(self) -> bool: ...

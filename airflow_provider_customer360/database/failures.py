@@ -9,7 +9,7 @@ _ADBC = "adbc_driver_manager"
 _DRIVERS = frozenset({"MySQLdb", _ADBC, "duckdb", "mysql", "psycopg", "psycopg2", "pymysql", "sqlite3"})
 _MYSQL = frozenset({"MySQLdb", "mysql", "pymysql"})
 #: What passes by itself: SQLSTATE classes and SQLite's names; MySQL's numbers.
-_TRANSIENT_CODES = ("08", "40", "53", "55P03", "57P", "SQLITE_BUSY", "SQLITE_LOCKED")
+_TRANSIENT_CODES = ("08", "25P03", "40", "53", "55P03", "57014", "57P", "SQLITE_BUSY", "SQLITE_LOCKED")
 #: ADBC's own words for what went wrong, where a driver has none that is more exact.
 _TRANSIENT_STATES = frozenset({"IO", "TIMEOUT"})
 #: Its numbers: too many connections, shutdown, disk or table full, locks, interrupted, connections lost.
@@ -48,6 +48,7 @@ _SQLITE_MESSAGES = {
     "disk I/O error": "SQLITE_IOERR",
     "unable to open database": "SQLITE_CANTOPEN",
     "attempt to write a readonly database": "SQLITE_READONLY",
+    " after drop column: ": "SQLITE_ERROR",
 }
 
 

@@ -94,8 +94,9 @@ class Customer360Operator(BaseOperator):
         interval, else ``run_after``) is active: a timedelta, a number of days or ISO 8601 such as ``P30D``.
     :param when_no_data: ``auto`` (sample profiles where no source is wired, else skip), ``sample``, ``skip``
         or ``fail``.
-    :param target_conn_id: connection of the target: DuckDB, SQLite or Postgres. The default one need not
-        exist: then it is the DuckDB file ``customer360.duckdb`` in AIRFLOW_HOME. (templated)
+    :param target_conn_id: connection of the target: DuckDB, SQLite, Postgres, MySQL, MariaDB, ADBC, or any
+        other SQL connection whose hook gives a SQLAlchemy engine. The default one need not exist: then it is
+        the DuckDB file ``customer360.duckdb`` in AIRFLOW_HOME. (templated)
     :param target_table: ``table`` or ``schema.table``. None: ``asset_name`` as it is. (templated)
     :param identities_table: which identifier belongs to which customer, by which customers keep their ids
         from run to run: True for ``<target>_identities``, a name, or False for ids that follow from the
@@ -349,7 +350,8 @@ class Customer360Operator(BaseOperator):
             **stated,
         ) as unified:
             summary = {**tables.told(unified.summary), "dry_run": dry_run}
-            load = self._profile_table().load(target.table, unified, as_of, audit=audit)
+            withheld = tuple(name for name, action in self._config().pii.items() if action == "drop")
+            load = self._profile_table().load(target.table, unified, as_of, audit=audit, withheld=withheld)
             self._publish(summary, target, unified, lambda: [load, *tables.loads(unified)], expect=known)
         return self._finish(audit.told(summary), context)
 

@@ -43,8 +43,9 @@ def publish(
     """Bring every load into its table, all in one transaction; tell what happened to each table.
 
     Readers see the old tables until the commit and the new ones afterwards. The tables themselves stay,
-    with their grants, indexes and dependent views; rows that did not change are not written. What makes
-    Postgres lock readers out, a new column or a wider type, is done before, in a transaction of its own.
+    with their grants, indexes and dependent views; rows that did not change are not written. Where a new
+    column or a wider type would make readers wait for all of that, it comes before, in a transaction of its
+    own. Columns that are dropped go last; in MySQL just after the commit, which dropping them would be.
 
     Args:
         hook: of a SQL connection.
@@ -58,11 +59,12 @@ def publish(
         ConfigError: a table, a key or the database cannot be used, or two loads are for one table.
         TransientPublishError: the database failed in a way that passes by itself, or a table is not what
             was expected.
-        PublishError: a table cannot hold its rows; all are as they were.
+        PublishError: a table cannot hold its rows; all are as they were. Or, as it says then, rows are
+            published and columns are still to be dropped.
     """
     targets = [load.target for load in loads]
     another = partial(opened, hook, targets)
-    with another() as session, turn(session, targets, another) as check_turn:
+    with another() as session, turn(session, targets, another, dry_run=dry_run) as check_turn:
 
         def last_check() -> None:
             before_commit()

@@ -32,6 +32,23 @@ UPDATE_EACH = (
 ASSIGN_EACH = "{column} = (SELECT {value} FROM {staged} WHERE {matches})"
 
 
+@dataclass(frozen=True)
+class Attempts:
+    """Statements around an alteration that is part of a transaction.
+
+    Attributes:
+        begin: what an attempt begins with.
+        undo: undoes the attempt and nothing else.
+        end: after an attempt that came through; ``{seconds}`` is how long a connection may wait.
+        waited: code of the error that says that it has waited for its moment.
+    """
+
+    begin: tuple[str, ...]
+    undo: str
+    end: str
+    waited: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
     """How a database differs from others.
@@ -69,22 +86,24 @@ class Dialect:
         lock: statement after which nobody else writes to the existing target; readers go on.
         creates: a new table appears with the commit ("inside" the transaction); it is filled under a
             "hidden" name and renamed when that is committed; or it is made empty "before" the transaction.
-        attached: the query for what would be lost with a table whose place another one takes, parameters as
-            of `describe`; a row for each.
         appear: statement that gives hidden tables their names, all at once; ``{pairs}`` are the names.
         alters_apart: altering a table commits, or makes its readers wait until the commit: it is done
             before the transaction, by itself.
+        attempts: how an alteration is tried for a moment, over and over; None where nobody waits behind it.
         add: statement that adds a column.
         widen: statements that give an existing column another type.
         collation: of the texts of new tables, in which each differs from every other one.
         exact_text: a text ``{old}`` of any other collation in that one; no index of its column is used then.
         scans: without an index by which it finds a row, it reads a table for each staged row anew.
         drop: statement that drops a column.
+        drops: columns are dropped at the end of the transaction ("inside"), "after" its commit because that
+            would commit, or "never" because nobody knows.
         update: how changed rows are written, one of the UPDATE_ templates.
         assign: an assignment in it.
         assign_null: one of NULL.
         differs: condition that two values differ, of which either may be null.
         differs_text: the same for texts, where it is another one.
+        counts_rows: its drivers tell how many rows a statement has touched, or that they do not know: -1.
         nested_with: a WITH inside of a subquery may read what the one around it defines.
         names: which names there can be, and which of them are the same column.
     """
@@ -115,20 +134,22 @@ class Dialect:
     begin: str = ""
     lock: str = ""
     creates: Literal["inside", "hidden", "before"] = "inside"
-    attached: str = ""
     appear: str = ""
     alters_apart: bool = False
+    attempts: Attempts | None = None
     add: str = "ALTER TABLE {target} ADD COLUMN {column} {type}"
     widen: tuple[str, ...]
     collation: str = ""
     exact_text: str = ""
     scans: bool = False
     drop: str = "ALTER TABLE {target} DROP COLUMN {column}"
+    drops: Literal["inside", "after", "never"] = "inside"
     update: str = UPDATE_FROM
     assign: str = "{column} = {value}"
     assign_null: str = "{column} = NULL"
     differs: str = "{new} IS DISTINCT FROM {old}"
     differs_text: str = ""
+    counts_rows: bool = False
     nested_with: bool = True
     names: NameRules = field(default_factory=NameRules)
 

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from airflow_provider_customer360.publish.columns import Kind
-from airflow_provider_customer360.publish.dialect import ASSIGN_EACH, UPDATE_EACH, UPDATE_JOIN, Dialect
+from airflow_provider_customer360.publish.dialect import (
+    ASSIGN_EACH,
+    UPDATE_EACH,
+    UPDATE_JOIN,
+    Attempts,
+    Dialect,
+)
 from airflow_provider_customer360.publish.names import NameRules
 
 #: How long to wait for another publisher, or anybody else who has locked the table or its database's file.
@@ -54,6 +60,8 @@ POSTGRES = Dialect(
         ORDER BY a.attnum""",
     settings=(
         "SET LOCAL lock_timeout = '{seconds}s'",
+        # Who publishes is idle while batches are read or checks are made.
+        "SET LOCAL idle_in_transaction_session_timeout = 0",
         # Comparing in memory takes a quarter less time.
         "SELECT set_config('work_mem', greatest(65536, setting::bigint) || 'kB', true) "
         "FROM pg_settings WHERE name = 'work_mem'",
@@ -67,7 +75,14 @@ POSTGRES = Dialect(
         concat_ws('.', coalesce(%s::text, current_schema()), %s::text), 360))""",
     lock="LOCK TABLE {target} IN SHARE ROW EXCLUSIVE MODE",
     alters_apart=True,
+    attempts=Attempts(
+        begin=("SAVEPOINT customer360_attempt", "SET LOCAL lock_timeout = '1s'"),
+        undo="ROLLBACK TO SAVEPOINT customer360_attempt",
+        end="SET LOCAL lock_timeout = '{seconds}s'",
+        waited="55P03",
+    ),
     widen=("ALTER TABLE {target} ALTER COLUMN {column} TYPE {type} USING CAST({column} AS {cast})",),
+    counts_rows=True,
     names=NameRules(folds="none", bytes=63, allowed="at most 63 bytes"),
 )
 
@@ -171,6 +186,7 @@ SQLITE = Dialect(
     # The staged value comes first: SQLite compares with the collation of the left operand, and that of an
     # existing column may ignore case.
     differs="{new} IS NOT {old}",
+    counts_rows=True,
 )
 
 #: What is said of every new table; the name of the collation follows.
@@ -244,19 +260,9 @@ MYSQL = Dialect(
     begin="""SELECT GET_LOCK(concat('customer360_', left(sha2(lower(
         concat_ws('.', coalesce(%s, database()), %s)), 256), 32)), {seconds})""",
     creates="hidden",
-    attached="""
-        WITH wanted AS (SELECT coalesce(%s, database()) AS in_schema, %s AS name)
-        SELECT concat('trigger ', t.trigger_name) FROM information_schema.triggers t
-        WHERE t.event_object_schema = (SELECT in_schema FROM wanted)
-          AND t.event_object_table = (SELECT name FROM wanted)
-        UNION
-        SELECT concat('foreign key ', r.constraint_name) FROM information_schema.referential_constraints r
-        WHERE r.constraint_schema = (SELECT in_schema FROM wanted)
-          AND r.table_name = (SELECT name FROM wanted)
-           OR r.unique_constraint_schema = (SELECT in_schema FROM wanted)
-          AND r.referenced_table_name = (SELECT name FROM wanted)""",
     appear="RENAME TABLE {pairs}",
     alters_apart=True,
+    drops="after",
     widen=("ALTER TABLE {target} MODIFY COLUMN {column} {type}",),
     update=UPDATE_JOIN,
     assign="{target}.{column} = {value}",
@@ -316,6 +322,7 @@ GENERIC = Dialect(
     # commit, neither may be part of a transaction.
     creates="before",
     alters_apart=True,
+    drops="never",
     add="ALTER TABLE {target} ADD {column} {type}",
     widen=("ALTER TABLE {target} ALTER COLUMN {column} SET DATA TYPE {type}",),
     update=UPDATE_EACH,

@@ -23,7 +23,8 @@ _READ_ONLY = "The database is read-only here; give target_conn_id a connection t
 _ADVICE = {
     "23": _CONSTRAINT,
     "SQLITE_CONSTRAINT": _CONSTRAINT,
-    "ConstraintException": _CONSTRAINT,
+    "ConstraintException": f"{_CONSTRAINT} DuckDB itself cannot update rows that a foreign key of another "
+    "table refers to: drop that key.",
     "25006": _READ_ONLY,
     "SQLITE_READONLY": _READ_ONLY,
     "3F000": "The schema does not exist; create it first.",
@@ -32,7 +33,8 @@ _ADVICE = {
     "54000": "A value of the key is longer than the database can index (2,700 bytes in Postgres), which no "
     "identifier should be: correct the data, or do not use the column as one.",
     "54011": "The profiles have more columns than the database allows; name the attributes to keep.",
-    "CatalogException": "Does the schema exist?",
+    "57014": "It took longer than the statement_timeout of the connection's user, or somebody cancelled it.",
+    "25P03": "The session was ended by the server's idle_in_transaction_session_timeout.",
 }
 #: The same for MySQL, whose SQLSTATE says little.
 _MYSQL_ADVICE = {
@@ -63,13 +65,25 @@ class TransientPublishError(PublishError, TransientError):
     """A failure that passes by itself: connection lost, deadlock, table or file in use."""
 
 
-def guarded(action: Callable[[], Result], subject: str, *, in_doubt: bool = False) -> Result:
+NOTHING_WRITTEN = "nothing was written"
+
+
+def guarded(
+    action: Callable[[], Result],
+    subject: str,
+    *,
+    in_doubt: bool = False,
+    outcome: str = NOTHING_WRITTEN,
+    advice: str = "",
+) -> Result:
     """Do what talks to the database; only class, code and advice of a failure get out.
 
     Args:
         action: what is done.
         subject: what it is, for the error.
         in_doubt: whether it was done cannot be known if the connection breaks.
+        outcome: what has come of it all if it fails.
+        advice: what to do about a failure of which nothing else is known.
 
     Raises:
         PublishError: the action failed.
@@ -81,11 +95,11 @@ def guarded(action: Callable[[], Result], subject: str, *, in_doubt: bool = Fals
     except Customer360Error:
         raise  # already one of ours
     except Exception as failure:
-        error = _retold(failure, subject, in_doubt).with_traceback(failure.__traceback__)
+        error = _retold(failure, subject, in_doubt, outcome, advice).with_traceback(failure.__traceback__)
     raise error
 
 
-def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
+def _retold(error: Exception, subject: str, in_doubt: bool, outcome: str, otherwise: str) -> PublishError:
     code, number = code_of(error), number_of(error)
     label = code or type(error).__name__
     transient = is_transient(error)
@@ -94,13 +108,12 @@ def _retold(error: Exception, subject: str, in_doubt: bool) -> PublishError:
         named = named_by_mysql(error)
         code = f"MySQL's error {number}" + (f", {named[0]} {named[1]!r}" if named else "")
         advice = [_MYSQL_ADVICE[number]] if number in _MYSQL_ADVICE else []
+    if otherwise and not transient:
+        advice = advice or [otherwise]
     if transient:
         advice += ["This passes by itself; run the task again, or give it retries."]
-    outcome = (
-        "it is not known whether that was committed: the tables are all old or all new"
-        if in_doubt and transient
-        else "nothing was written"
-    )
+    if in_doubt and transient:
+        outcome = "it is not known whether that was committed: the tables are all old or all new"
     told = f" ({code})" if code else ""
     withheld = "The database's own message may quote customers and is left out."
     failed = f"{subject} failed with {type(error).__name__}{told}{_constraint(error)}; {outcome}."

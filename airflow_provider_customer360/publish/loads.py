@@ -74,6 +74,8 @@ class Load:
             cancels everything.
         on_schema_change: "add" adds columns that the table lacks, widens types, and sets columns that the
             rows lack to null; "fail" refuses; "replace" gives the table exactly the rows' columns.
+        withheld: columns that the rows lack because nobody may read them: a table that has one and would keep
+            its values is refused.
 
     Raises:
         ConfigError: table, mode or on_schema_change are none.
@@ -87,6 +89,7 @@ class Load:
     snapshot: Snapshot | None = None
     removals: tuple[Removal, ...] = ()
     on_schema_change: SchemaChange = "add"
+    withheld: tuple[str, ...] = ()
     audit: Callable[[Audited], None] | None = None
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ class Column:
         cast: the target's type where values are converted before they are compared.
         exact: how the target's texts are compared, where not as they are.
         is_new: the target does not have it, or has one of its name that goes.
+        remade: the target's column of its name goes, and this one takes its place.
         widened: what the target's column becomes.
     """
 
@@ -41,6 +42,7 @@ class Column:
     cast: str | None = None
     exact: str = ""
     is_new: bool = False
+    remade: bool = False
     widened: ColumnType | None = None
 
 
@@ -68,7 +70,8 @@ class Plan:
         columns: those of the rows; the key's come first.
         create: the target does not exist.
         nulled: columns that the rows no longer have.
-        dropped: columns that go, with all their values.
+        dropped: columns that go, with all their values, once everything else is done.
+        inserts_last: one of these refuses every new row.
         key_is_unique: the database guarantees it.
     """
 
@@ -77,6 +80,7 @@ class Plan:
     create: bool
     nulled: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    inserts_last: bool = False
     key_is_unique: bool = True
 
     @property
@@ -97,12 +101,13 @@ class Plan:
     @property
     def added(self) -> tuple[Column, ...]:
         """Columns that an existing target lacks."""
-        return tuple(column for column in self.columns if column.is_new and not self.create)
+        new = () if self.create else (column for column in self.columns if column.is_new)
+        return tuple(column for column in new if not column.remade)
 
     @property
-    def alters(self) -> bool:
-        """Whether an existing target gets other columns or types."""
-        return bool(self.added or self.dropped or any(column.widened for column in self.columns))
+    def remade(self) -> tuple[Column, ...]:
+        """Columns that take the place of others."""
+        return tuple(column for column in self.columns if column.remade)
 
 
 def columns_of(schema: pa.Schema, key: Sequence[str], dialect: Dialect) -> tuple[Column, ...]:
@@ -133,11 +138,13 @@ def make_plan(
     columns: Sequence[Column],
     relation: Relation | None,
     on_schema_change: SchemaChange = "add",
+    withheld: Collection[str] = (),
 ) -> Plan:
-    """Compare the rows' columns, the key's first, with the existing table.
+    """Compare the rows' columns, the key's first, with the existing table; see `Load` for what is withheld.
 
     Raises:
-        PublishError: the table cannot hold the rows, or would have to change and may not.
+        PublishError: the table cannot hold the rows, or would have to change and may not, or would keep what
+            is withheld.
     """
     if relation is None:
         return Plan(target, tuple(replace(column, is_new=True) for column in columns), create=True)
@@ -152,25 +159,45 @@ def make_plan(
             f"Table {target} has no column {_listed(lacking)}, which is part of its key; add it, drop the "
             "table, or give target_table another name."
         )
+    if generated := [old.name for _, old in pairs if old and old.generated]:
+        raise PublishError(
+            f"The database itself computes {_listed(generated)} of table {target}, and the new rows have "
+            "columns of that name; drop or rename them. The table is as it was."
+        )
     matched = [_matched(dialect, column, old) for column, old in pairs]
     unfit = [(column, old) for (column, old), fit in zip(pairs, matched, strict=True) if old and not fit]
-    gone = list(existing.values())
-    if on_schema_change != "replace" or any(column.is_key for column, _ in unfit):
+    may_drop = on_schema_change == "replace" and dialect.drops == "inside"
+    if not may_drop or any(column.is_key for column, _ in unfit):
         _refuse_conflicts(target, unfit)
-        gone = [column for column in gone if _becomes_null(target, column)]
     columns = tuple(
-        fit or replace(column, is_new=True) for (column, _), fit in zip(pairs, matched, strict=True)
+        fit or replace(column, is_new=True, remade=True)
+        for (column, _), fit in zip(pairs, matched, strict=True)
     )
     is_unique = relation.is_unique({column.name for column in columns if column.is_key})
     plan = Plan(target, columns, create=False, key_is_unique=is_unique)
-    names = tuple(column.name for column in gone)
+    gone = list(existing.values())
     if on_schema_change == "replace":
-        if (names or unfit) and dialect.creates == "before":
-            _refuse_dropping(dialect, target, [*names, *(old.name for _, old in unfit)])
-        return replace(plan, dropped=(*names, *(old.name for _, old in unfit)))
+        return _dropping(dialect, plan, gone)
+    names = tuple(column.name for column in gone if _becomes_null(target, column))
+    _refuse_to_keep(dialect, target, [column for column in gone if column.name not in names], withheld)
     if on_schema_change == "fail":
         _refuse_changes(plan, names)
     return replace(plan, nulled=names)
+
+
+def _dropping(dialect: Dialect, plan: Plan, gone: Sequence[ExistingColumn]) -> Plan:
+    """The plan that drops columns, whose values nobody touches before."""
+    names = tuple(column.name for column in gone)
+    if dialect.drops == "never" and names:
+        raise PublishError(
+            f"Table {plan.target} would lose the columns {_listed(names)}, and whether {dialect.name} could "
+            "undo that if the rest failed is not known. The table is as it was. Drop them by hand, or let "
+            "on_schema_change be 'add'."
+        )
+    if dialect.drops == "after":
+        for column in gone:
+            _becomes_null(plan.target, column)
+    return replace(plan, dropped=names, inserts_last=any(map(_must_have_a_value, gone)))
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -206,13 +233,6 @@ def _refuse_conflicts(target: Table, unfit: Sequence[tuple[Column, ExistingColum
         )
 
 
-def _refuse_dropping(dialect: Dialect, target: Table, names: Sequence[str]) -> None:
-    raise PublishError(
-        f"Table {target} would lose the columns {_listed(names)}, and {dialect.name} could not undo that if "
-        "the rest failed. The table is as it was. Drop them by hand, or let on_schema_change be 'add'."
-    )
-
-
 def _refuse_changes(plan: Plan, gone: Sequence[str]) -> None:
     widened = [f"{one.name!r} to {one.widened.kind.name.lower()}" for one in plan.columns if one.widened]
     changes = {
@@ -229,8 +249,24 @@ def _refuse_changes(plan: Plan, gone: Sequence[str]) -> None:
         )
 
 
+def _refuse_to_keep(
+    dialect: Dialect, target: Table, kept: Sequence[ExistingColumn], withheld: Collection[str]
+) -> None:
+    known = set(map(dialect.names.fold, column_names(list(withheld), dialect.names)))
+    found = [one.name for one in kept if dialect.names.fold(one.name) in known and not one.generated]
+    if found:
+        raise PublishError(
+            f"Table {target} would keep the values of {_listed(found)}, which are not to be published and "
+            "cannot become NULL there; drop the column, or let it be NULL. The table is as it was."
+        )
+
+
+def _must_have_a_value(column: ExistingColumn) -> bool:
+    return column.required and not column.has_default and not column.generated
+
+
 def _becomes_null(target: Table, column: ExistingColumn) -> bool:
-    if column.required and not column.has_default and not column.generated:
+    if _must_have_a_value(column):
         raise PublishError(
             f"Column {column.name!r} of table {target} refuses NULL and is not among the new rows' columns; "
             "drop the column or its NOT NULL, or give it a default. The table is as it was."

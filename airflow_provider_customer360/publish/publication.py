@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from textwrap import shorten
@@ -11,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish import statements
+from airflow_provider_customer360.publish.alterations import alter
 from airflow_provider_customer360.publish.audited import StagedProfiles
 from airflow_provider_customer360.publish.batches import clean, cut
 from airflow_provider_customer360.publish.columns import ColumnType, Kind, type_of
-from airflow_provider_customer360.publish.failures import guarded
+from airflow_provider_customer360.publish.failures import NOTHING_WRITTEN, guarded
 from airflow_provider_customer360.publish.loads import Load, Published, Snapshot
 from airflow_provider_customer360.publish.plan import columns_of, make_plan
 from airflow_provider_customer360.publish.session import Session, relation_of
@@ -24,21 +24,31 @@ from airflow_provider_customer360.unify.errors import PublishError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_ALTERATION = (
+    "If a view, index, trigger or constraint depends on the column, drop it first and make it anew "
+    "afterwards, or alter the table yourself."
+)
+
 
 @dataclass(frozen=True)
 class Differences:
-    """How many rows of the load are new or changed, and how many of the target go."""
+    """How many rows of the load are new or changed, and how many of the target go.
+
+    Attributes:
+        repeated: further rows of the target, whose keys came twice; they are gone.
+    """
 
     new: int
     changed: int
     gone: int
+    repeated: int = 0
 
 
 class Publication:
     """A load, its target and its temporary tables; every call to the database is guarded.
 
-    In this order: `stage`, `lock`, `compare`, `audit`, `merge`; from `lock` on again where something has
-    to be done `apart`.
+    In this order: `stage`, `lock`, `compare`, `audit`, `merge`, `insert_last`; from `lock` on again where
+    something has to be done `apart`. Columns are dropped before `insert_last` or after the commit.
     """
 
     def __init__(self, session: Session, load: Load) -> None:
@@ -55,6 +65,8 @@ class Publication:
         self.target = load.target
         #: The target has been made for this run, and is empty.
         self.is_made = False
+        #: The columns that have been added to it for this run.
+        self._added: frozenset[str] = frozenset()
 
     def plan(self) -> None:
         """Find out what has to happen to the target as it is.
@@ -63,10 +75,10 @@ class Publication:
             PublishError: it cannot hold the rows.
         """
         self._relation = relation_of(self._session, self.target)
-        change = self.load.on_schema_change
-        self._plan = make_plan(self._dialect, self.target, self._columns, self._relation, change)
-        if self._plan.dropped and self._dialect.attached:
-            self._refuse_to_lose(self._fetch(self._dialect.attached, (self.target.schema, self.target.name)))
+        load = self.load
+        self._plan = make_plan(
+            self._dialect, self.target, self._columns, self._relation, load.on_schema_change, load.withheld
+        )
 
     def stage(self) -> None:
         """Load all rows into a table that only this connection sees.
@@ -100,19 +112,21 @@ class Publication:
                 self._run(self._dialect.drop_temporary.format(name=name))
         self._guarded(self._session.commit)
 
-    def alter(self, changes: Sequence[str]) -> None:
+    def alter(self, changes: Sequence[str], outcome: str = NOTHING_WRITTEN) -> None:
         """Run statements that make or alter the target.
 
         Raises:
-            PublishError: the database refuses; it tells the statement, which has no values.
+            PublishError: the database refuses; it tells the statements, which have no values.
         """
-        for change in changes:
-            subject = f"Publishing to {self.target}, which needs {shorten(change, 200, placeholder=' …')},"
-            guarded(partial(self._session.execute, change), subject)
+        needed = shorten("; ".join(changes), 200, placeholder=" …")
+        subject = f"Publishing to {self.target}, which needs {needed},"
+        advice = "Does the schema exist?" if self._plan.create else _ALTERATION
+        guarded(partial(alter, self._session, changes), subject, outcome=outcome, advice=advice)
 
     def altered(self) -> None:
         """Take note that what comes before the transaction has been done."""
         self.is_made = self._plan.create and self._dialect.creates == "before"
+        self._added = frozenset(column.name for column in self._plan.added)
 
     def lock(self) -> None:
         """Keep other writers from the target, and plan for what they have left."""
@@ -137,18 +151,21 @@ class Publication:
         self._run(statements.after_load(self._dialect, self._tables.differences, index))
         self._run(self._dialect.after_compare.format(name=self._tables.differences))
         differing, new = map(int, self._fetch(statements.count_differences(self._tables))[0])
-        self._differences = Differences(new, differing - new, repeated + self._count_gone(new))
+        self._differences = Differences(new, differing - new, self._count_gone(new), repeated)
 
     def audit(self) -> None:
-        """Let the caller look at what is to be published, beside what is."""
-        if self.load.audit:
-            self.load.audit(StagedProfiles(self._session, self.load, self._plan, self._tables))
+        """Let the caller look at what is to be published, beside what is; once for a table that is made."""
+        if self.load.audit and not self.is_made:
+            removals = self._known_removals()
+            self.load.audit(
+                StagedProfiles(self._session, self.load, self._plan, self._tables, removals, self._added)
+            )
 
     def apart(self) -> list[str]:
         """Statements that are committed by themselves, before the transaction; empty once they were."""
         if self._plan.create and self._dialect.creates == "before":
             return statements.create_target(self._dialect, self._plan, self._home)
-        is_apart = self._dialect.alters_apart and not self._plan.dropped and not self._plan.create
+        is_apart = self._dialect.alters_apart and not self._plan.create
         return statements.alter(self._dialect, self._plan) if is_apart else []
 
     def prepare(self) -> None:
@@ -161,40 +178,61 @@ class Publication:
         if self._is_hidden:
             self._drop_hidden()
 
-    def merge(self) -> list[tuple[str, str]]:
-        """Bring what differs into the locked target; return which tables are to be renamed at the end."""
+    def merge(self) -> None:
+        """Bring what differs into the locked target, but for rows that come last."""
         plan, found = self._plan, self._differences
-        if self._is_hidden:
-            self._run(statements.insert_new(self._tables, plan, self._home, everything=True))
-            return statements.swap(self.target, is_new=plan.create)
-        create = statements.create_target(self._dialect, plan, self._home) if plan.create else []
-        self.alter(create or statements.alter(self._dialect, plan))
+        if plan.create and not self._is_hidden:
+            self.alter(statements.create_target(self._dialect, plan, self._home))
+        elif not plan.create:
+            self.alter([*statements.alter(self._dialect, plan), *statements.remake(self._dialect, plan)])
         if found.gone and (condition := self._gone()):
-            self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
+            self._change(f"DELETE FROM {self.target.quoted} WHERE {condition}", found.gone)
         if found.changed:
-            self._run(statements.update_changed(self._dialect, self._tables, plan))
-        if found.new:
-            everything = found.new == self._rows
-            self._run(statements.insert_new(self._tables, plan, self._home, everything=everything))
-        return []
+            # Where a key may come twice in the target, one row of it may differ and the other one not.
+            certain = plan.key_is_unique or self.load.mode == "replace"
+            update = statements.update_changed(self._dialect, self._tables, plan)
+            self._change(update, found.changed if certain else None)
+        if not plan.inserts_last:
+            self._insert()
 
-    def tidy(self) -> None:
-        """Remove the table whose place another has taken."""
-        if self._is_hidden and not self._plan.create:
-            with suppress(PublishError):  # the next run tries again
-                self._drop_hidden()
+    def insert_last(self) -> None:
+        """Insert the rows that a column which is dropped now has kept out."""
+        if self._plan.inserts_last:
+            self._insert()
+
+    def drop_inside(self) -> None:
+        """Drop columns as a part of the transaction; from now on readers wait until its end."""
+        if self._dialect.drops == "inside":
+            self.alter(statements.drop(self._dialect, self._plan))
+
+    def drop_after(self) -> None:
+        """Drop columns once everything else is committed.
+
+        Raises:
+            PublishError: they are still there.
+        """
+        drops = statements.drop(self._dialect, self._plan) if self._dialect.drops == "after" else []
+        for number, statement in enumerate(drops):
+            left = ", ".join(map(repr, self._plan.dropped[number:]))
+            self.alter([statement], f"the rows are published, but the next run has still to drop {left}")
+
+    @property
+    def renamed(self) -> list[tuple[str, str]]:
+        """Which tables, quoted, get which names with the commit."""
+        return [(self._home, self.target.quoted)] if self._is_hidden else []
 
     def published(self) -> Published:
         """What merging does to the target."""
         found = self._differences
         unchanged = self._rows - found.new - found.changed
         created = self._plan.create or self.is_made
-        return Published(self._rows, found.new, found.changed, found.gone, unchanged, created)
+        gone = found.gone + found.repeated
+        return Published(self._rows, found.new, found.changed, gone, unchanged, created)
 
     @property
     def _is_hidden(self) -> bool:
-        """Whether rows go into a table under a hidden name: a new one, or one that has to lose columns."""
-        return self._dialect.creates == "hidden" and (self._plan.create or bool(self._plan.dropped))
+        """Whether rows go into a new table under a hidden name."""
+        return self._dialect.creates == "hidden" and self._plan.create
 
     @property
     def _home(self) -> str:
@@ -207,13 +245,12 @@ class Publication:
             if relation_of(self._session, table):
                 self._run(f"DROP TABLE {table.quoted}")
 
-    def _refuse_to_lose(self, attached: Sequence[tuple[Any, ...]]) -> None:
-        if attached:
-            raise PublishError(
-                f"Replacing columns of {self.target} would make it another table, without its "
-                f"{', '.join(str(name) for (name,) in attached)}. Alter the table, drop them, or let "
-                "on_schema_change be 'add'. The table is as it was."
-            )
+    def _insert(self) -> None:
+        new = self._differences.new
+        if new:
+            everything = new == self._rows
+            insert = statements.insert_new(self._tables, self._plan, self._home, everything=everything)
+            self._change(insert, new)
 
     def _gone(self) -> str:
         """The condition under which a row of the target goes; empty if none does."""
@@ -225,11 +262,14 @@ class Publication:
             snapshot=snapshot.column if snapshot else None,
             oldest=bool(snapshot and snapshot.oldest),
         )
-        known = {column.name for column in self._relation.columns} if self._relation else set()
-        for name, columns in self._removals.items():
-            if known.issuperset(columns):
-                conditions.append(statements.removed(self._tables, self._plan, name, columns))
+        for name, columns in self._known_removals().items():
+            conditions.append(statements.removed(self._plan, name, columns))
         return statements.but_staged(self._tables, self._plan, conditions)
+
+    def _known_removals(self) -> dict[str, tuple[str, ...]]:
+        """Those of the removals of whose columns the target has each."""
+        known = {column.name for column in self._relation.columns} if self._relation else set()
+        return {name: columns for name, columns in self._removals.items() if known.issuperset(columns)}
 
     def _count_gone(self, new: int) -> int:
         """How many rows of the target go; its keys are unique."""
@@ -280,6 +320,21 @@ class Publication:
         if count := self._count(condition):
             self._run(f"DELETE FROM {self.target.quoted} WHERE {condition}")
         return count
+
+    def _change(self, statement: str, rows: int | None) -> None:
+        """Change rows of the target, so many if that is known.
+
+        Raises:
+            PublishError: the database has changed more or fewer.
+        """
+        touched = self._guarded(lambda: self._session.execute(statement))
+        if self._dialect.counts_rows and rows is not None and touched not in (rows, -1):
+            what = statement.partition(" ")[0]
+            raise PublishError(
+                f"{what} on {self.target} touched {touched:,} rows and not the {rows:,} that differ: a "
+                "trigger, rule or row-level policy of the table kept the others as they are. Nothing was "
+                "written. Drop it, or let it not apply to the connection's user."
+            )
 
     def _fetch(self, query: str, parameters: Sequence[str | None] = ()) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._guarded(lambda: self._session.fetch(query, parameters))

@@ -18,7 +18,7 @@ from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.mysql_session import MySQLSession
 from airflow_provider_customer360.publish.plan import Relation
 from airflow_provider_customer360.publish.postgres_session import PostgresSession
-from airflow_provider_customer360.publish.sqlalchemy_session import SqlalchemySession, connected
+from airflow_provider_customer360.publish.sqlalchemy_session import SqlalchemySession, connected, silent
 from airflow_provider_customer360.publish.sqlite_session import SqliteSession
 from airflow_provider_customer360.unify.errors import ConfigError
 
@@ -96,7 +96,7 @@ def _engine(hook: DbApiHook) -> Engine:
     import sqlalchemy as sa
 
     try:
-        return hook.get_sqlalchemy_engine({"poolclass": sa.pool.NullPool})
+        return silent(hook.get_sqlalchemy_engine({"poolclass": sa.pool.NullPool}))
     except (AttributeError, ImportError, NotImplementedError, sa.exc.ArgumentError) as error:
         raise ConfigError(
             f"Cannot publish through {type(hook).__name__} (connection type {hook.conn_type!r}): it gives no "

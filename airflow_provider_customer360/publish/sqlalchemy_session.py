@@ -17,6 +17,7 @@ What is promised elsewhere and not here:
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -164,6 +165,16 @@ class SqlalchemySession:
             )
         except Exception:  # a type that is known by name only
             return type(type_).__name__
+
+
+def silent(engine: Engine) -> Engine:
+    """The engine, which logs neither parameters nor rows at any level, also one that a hook made to echo."""
+    # As settings of create_engine, not every hook would hand them on.
+    engine.hide_parameters = True
+    engine.logging_name = "customer360"
+    engine.logger = logging.getLogger(f"sqlalchemy.engine.Engine.{engine.logging_name}")
+    engine.logger.setLevel(logging.WARNING)
+    return engine
 
 
 def connected(engine: Engine) -> Connection:

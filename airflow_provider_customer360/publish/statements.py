@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from airflow_provider_customer360.database.tables import Table
 from airflow_provider_customer360.publish.columns import ColumnType, Kind
@@ -92,7 +92,7 @@ def lock(dialect: Dialect, target: Table) -> str:
 
 
 def hidden(what: str, target: Table) -> Table:
-    """A table, in the target's schema, that is to become the target ("new") or was it ("old")."""
+    """A table, in the target's schema, that is to become the target ("new"), or its first name ("old")."""
     return Table(target.schema, temporary_name(what, target))
 
 
@@ -101,21 +101,14 @@ def hidden_tables(dialect: Dialect, target: Table) -> list[Table]:
     return [hidden(what, target) for what in ("new", "old")] if dialect.creates == "hidden" else []
 
 
-def swap(target: Table, *, is_new: bool) -> list[tuple[str, str]]:
-    """The renamings that put the hidden table into the target's place."""
-    appears = (hidden("new", target).quoted, target.quoted)
-    return [appears] if is_new else [(target.quoted, hidden("old", target).quoted), appears]
-
-
 def create_hidden(dialect: Dialect, plan: Plan) -> list[str]:
-    """Make the table that is to become the target: a new one, or one like it with other columns."""
+    """Make the table that is to become the target."""
     made, new = hidden("old", plan.target), hidden("new", plan.target)
-    create = create_target(dialect, plan, made.quoted)
-    if not plan.create:
-        like = f"CREATE TABLE {made.quoted} LIKE {plan.target.quoted}"
-        create = [like, *alter(dialect, replace(plan, target=made))]
     # That a user may not rename is better known now than when everything else is committed.
-    return [*create, dialect.appear.format(pairs=f"{made.quoted} TO {new.quoted}")]
+    return [
+        *create_target(dialect, plan, made.quoted),
+        dialect.appear.format(pairs=f"{made.quoted} TO {new.quoted}"),
+    ]
 
 
 def create_target(dialect: Dialect, plan: Plan, name: str) -> list[str]:
@@ -135,21 +128,35 @@ def create_target(dialect: Dialect, plan: Plan, name: str) -> list[str]:
 
 
 def alter(dialect: Dialect, plan: Plan) -> list[str]:
-    """Give an existing target the columns and types that it has to have; empty if it has."""
+    """Give an existing target the columns and types that it lacks; empty if it has them."""
     target = plan.target.quoted
-    statements = [dialect.drop.format(target=target, column=quoted(name)) for name in plan.dropped]
-    statements += [
-        dialect.add.format(
-            target=target, column=quoted(column.name), type=dialect.added(column.type, column.native)
-        )
-        for column in plan.added
-    ]
+    statements = [_add(dialect, plan, column) for column in plan.added]
     for column in plan.columns:
         if column.widened:
             native = dialect.native(column.widened, len(plan.key) if column.is_key else 0)
             native = dialect.added(column.widened, native)
             statements += _widen(dialect, target, column.name, column.widened, native)
     return statements
+
+
+def remake(dialect: Dialect, plan: Plan) -> list[str]:
+    """Put new columns into the place of those whose values they could not hold."""
+    pairs = [(_drop(dialect, plan, column.name), _add(dialect, plan, column)) for column in plan.remade]
+    return [statement for pair in pairs for statement in pair]
+
+
+def drop(dialect: Dialect, plan: Plan) -> list[str]:
+    """Drop the columns that go."""
+    return [_drop(dialect, plan, name) for name in plan.dropped]
+
+
+def _add(dialect: Dialect, plan: Plan, column: Column) -> str:
+    native = dialect.added(column.type, column.native)
+    return dialect.add.format(target=plan.target.quoted, column=quoted(column.name), type=native)
+
+
+def _drop(dialect: Dialect, plan: Plan, name: str) -> str:
+    return dialect.drop.format(target=plan.target.quoted, column=quoted(name))
 
 
 def _widen(dialect: Dialect, target: str, name: str, wider: ColumnType, native: str) -> list[str]:
@@ -235,11 +242,19 @@ def gone(tables: Temporaries, plan: Plan, *, mode: str, snapshot: str | None, ol
     return conditions
 
 
-def removed(tables: Temporaries, plan: Plan, removal: str, columns: Sequence[str]) -> str:
-    """The condition under which a row of the target is one to be removed, unless it is staged."""
-    old = {column.name: _old(plan, column) for column in plan.columns if not column.is_new}
+def removed(plan: Plan, removal: str, columns: Sequence[str], row: str = "") -> str:
+    """The condition under which a row of the target is one to be removed, unless it is staged.
+
+    Args:
+        plan: for the target.
+        removal: the table with the values of such rows.
+        columns: of these values.
+        row: what the row is called, if not as the target.
+    """
+    row = row or plan.target.quoted
+    old = {column.name: _exact(row, column) for column in plan.columns if not column.is_new}
     same = " AND ".join(
-        f"{R}.c{position} = {old.get(name) or f'{plan.target.quoted}.{quoted(name)}'}"
+        f"{R}.c{position} = {old.get(name) or f'{row}.{quoted(name)}'}"
         for position, name in enumerate(columns)
     )
     return f"EXISTS (SELECT 1 FROM {removal} {R} WHERE {same})"
@@ -294,7 +309,11 @@ def _same_staged_key(plan: Plan) -> str:
 
 
 def _old(plan: Plan, column: Column) -> str:
-    old = f"{plan.target.quoted}.{quoted(column.name)}"
+    return _exact(plan.target.quoted, column)
+
+
+def _exact(row: str, column: Column) -> str:
+    old = f"{row}.{quoted(column.name)}"
     return column.exact.format(old=old) if column.exact else old
 
 

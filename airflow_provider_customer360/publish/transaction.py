@@ -109,20 +109,36 @@ def _publish(
             guarded(session.release, subject)
             for publication in publications:
                 publication.altered()
-            with another() as other:
-                _alter(other, publications, subject)
+                if publication.apart():
+                    with another() as other:
+                        _alter(other, publication)
             _compare(session, publications, expect, subject, dry_run=dry_run)
             if any(publication.apart() for publication in publications):
                 raise TransientPublishError(
                     f"{subject}: somebody altered a table meanwhile; nothing was written. Run the task again."
                 )
+            # Others may have published before the targets were locked again.
+            for publication in publications:
+                publication.audit()
         if not dry_run:
             # 5. Change what differs, unless the caller prevents it at the last moment.
-            renamed = [pair for publication in publications for pair in publication.merge()]
+            _merge(publications)
             before_commit()
-            guarded(lambda: session.commit(_renaming(session.dialect, renamed)), subject, in_doubt=True)
-            for publication in publications:
-                publication.tidy()
+            renaming = _renaming(session.dialect, publications)
+            guarded(lambda: session.commit(renaming), subject, in_doubt=True)
+    if not dry_run:
+        for publication in publications:
+            publication.drop_after()
+
+
+def _merge(publications: Sequence[Publication]) -> None:
+    for publication in publications:
+        publication.merge()
+    # Who reads a table that has lost a column waits for the commit: as little as possible comes after.
+    for publication in publications:
+        publication.drop_inside()
+    for publication in publications:
+        publication.insert_last()
 
 
 def _compare(
@@ -146,13 +162,16 @@ def _compare(
         publication.compare()
 
 
-def _alter(session: Session, publications: Sequence[Publication], subject: str) -> None:
-    """Commit what comes before the transaction, as far as another run has not done it meanwhile."""
-    guarded(lambda: session.begin([publication.target for publication in publications]), subject)
-    for publication in publications:
-        again = Publication(session, publication.load)
-        again.lock()
-        again.alter(again.apart())
+def _alter(session: Session, publication: Publication) -> None:
+    """Commit what comes before the transaction, as far as another run has not done it meanwhile.
+
+    Each table by itself: who reads one that is altered does not wait until another one can be.
+    """
+    subject = f"Publishing to {publication.target}"
+    guarded(lambda: session.begin([publication.target]), subject)
+    again = Publication(session, publication.load)
+    again.lock()
+    again.alter(again.apart())
     guarded(session.commit, subject)
 
 
@@ -169,11 +188,11 @@ def _undone_if_it_fails(session: Session, publications: Sequence[Publication]) -
         raise
 
 
-def _renaming(dialect: Dialect, renamed: Sequence[tuple[str, str]]) -> str:
+def _renaming(dialect: Dialect, publications: Sequence[Publication]) -> str:
     """The statement that gives the tables that were filled under hidden names their own, all at once."""
-    return (
-        dialect.appear.format(pairs=", ".join(f"{old} TO {new}" for old, new in renamed)) if renamed else ""
-    )
+    renamed = [pair for publication in publications for pair in publication.renamed]
+    pairs = ", ".join(f"{old} TO {new}" for old, new in renamed)
+    return dialect.appear.format(pairs=pairs) if pairs else ""
 
 
 def _in_order(session: Session, loads: Sequence[Load]) -> list[Load]:

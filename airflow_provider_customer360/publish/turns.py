@@ -31,7 +31,11 @@ _TARGET, _TURNS = quoted("target"), quoted("turns")
 
 @contextmanager
 def turn(
-    session: Session, targets: Sequence[Table], another: Callable[[], AbstractContextManager[Session]]
+    session: Session,
+    targets: Sequence[Table],
+    another: Callable[[], AbstractContextManager[Session]],
+    *,
+    dry_run: bool,
 ) -> Iterator[Callable[[], None]]:
     """Wait until no other publisher works on any of the targets, then keep them away.
 
@@ -39,6 +43,7 @@ def turn(
         session: of the publisher.
         targets: of which others are kept away.
         another: opens one more session.
+        dry_run: change nothing: where nobody has published yet, there is no turn to wait for.
 
     Yields:
         What raises an error if the turn was lost, with the connection that holds it.
@@ -53,6 +58,8 @@ def turn(
     subject = f"Waiting for other runs that publish to {', '.join(map(str, targets))}"
     rows = sorted({(Table(one.schema, LOCKS), _row(one)) for one in targets}, key=str)
     with another() as holder:
+        if dry_run:
+            rows = guarded(lambda: [row for row in rows if holder.describe(row[0])], subject)
         guarded(lambda: _take(holder, rows), subject)
         try:
             yield lambda: guarded(lambda: _check(holder, rows), subject)

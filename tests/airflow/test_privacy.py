@@ -6,6 +6,7 @@ always; those of `TABLES` come from databases and files, and must be in no file 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -22,7 +23,10 @@ import pandas as pd
 import psycopg
 import pytest
 
+from airflow_provider_customer360.database.connections import hook_of as connections_hook_of
+from tests import mariadb_server
 from tests.airflow.support import Line, Ran, metadata, run_dag
+from tests.publish.databases import UnknownPostgresHook, described
 
 if TYPE_CHECKING:
     from tests.conftest import Postgres
@@ -58,7 +62,10 @@ SAME = ("email", "tricia.mcmillan@gold.example", "customer_id", "PLANT-88", "Tri
 
 #: Upstream tasks, whose results hold the values of `FRAMES`.
 UPSTREAM = ("contacts", "part", "apart", "gone", "swapped")
-SUCCEEDING = ("success", "to_sqlite", "again", "hashed", "quiet")
+#: Targets that are reached in other ways than Postgres and SQLite are by their own hooks.
+HAS_MYSQL = mariadb_server.program() is not None and importlib.util.find_spec("MySQLdb") is not None
+THROUGH = ("unknown", "adbc", *(["mysql"] if HAS_MYSQL else []))
+SUCCEEDING = ("success", "to_sqlite", "again", "hashed", "quiet", *(f"to_{conn_id}" for conn_id in THROUGH))
 FAILING = (
     *("failing_sql", "failing_duckdb_sql", "failing_parameters", "failing_rules", "failing_list"),
     *("broken_file", "broken_json", "swapped_list", "contradictory", "bad_previous", "no_salt"),
@@ -66,6 +73,7 @@ FAILING = (
     *("unknown_derived", "impossible_derived", "erring_derived"),
     *("type_conflict", "too_narrow", "constraint", "not_null", "raising_trigger", "refused_identities"),
     *("sqlite_constraint", "duckdb_constraint"),
+    *(f"{conn_id}_constraint" for conn_id in THROUGH),
 )
 
 
@@ -129,6 +137,8 @@ def build() -> None:
     success = of("success", **lists)
     success >> of("again", **lists, target_table="privacy_success")
     of("to_sqlite", target_conn_id="lite", **lists | {"forget": gone})
+    for conn_id in THROUGH:
+        of(f"to_{conn_id}", target_conn_id=conn_id, **lists | {"forget": gone})
     hashed = {"email": "hash", "phone": "mask", "full_name": "drop", "city": "hash"}
     of("hashed", **lists, pii=hashed, pii_salt={"variable": "planted_salt"})
     of("quiet", **lists, preview_rows=0)
@@ -163,8 +173,8 @@ def build() -> None:
     for name in ("type_conflict", "too_narrow", "constraint", "not_null", "raising_trigger"):
         of(name)
     of("refused_identities")
-    of("sqlite_constraint", target_conn_id="lite")
-    of("duckdb_constraint", target_conn_id="duck")
+    for name, conn_id in {"sqlite": "lite", "duckdb": "duck", **{name: name for name in THROUGH}}.items():
+        of(f"{name}_constraint", target_conn_id=conn_id)
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +222,8 @@ def plant(postgres: Postgres) -> None:
         "constraint": f"{key}, email text check (length(email) < 3)",
         "not_null": f"{key}, last_seen timestamptz not null",
         "raising_trigger": f"{key}, full_name text",
+        "unknown_constraint": f"{key}, email text check (length(email) < 3)",
+        "adbc_constraint": f"{key}, email text check (length(email) < 3)",
         "refused_identities_identities": "identifier_type text, identifier_value text "
         "check (length(identifier_value) < 3), primary key (identifier_type, identifier_value)",
     }
@@ -255,13 +267,35 @@ def printed(path: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
+def mysql_uri(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Of a database with a table that refuses profiles; empty where there is no MariaDB."""
+    if not HAS_MYSQL:
+        yield ""
+        return
+    server: mariadb_server.MariaDB = request.getfixturevalue("mariadb")
+    with server.database() as name:
+        key = "customer_id varchar(50) primary key"
+        server.query(f"create table {name}.privacy_mysql_constraint ({key}, email text check (email = ''))")
+        yield server.airflow_uri(name, "mysqlclient")
+
+
+def hook_of(conn_id: str) -> Any:
+    """As the package has it, but of one connection it does not know the database."""
+    return UnknownPostgresHook("pg") if conn_id == "unknown" else connections_hook_of(conn_id)
+
+
+@pytest.fixture(scope="module")
 def output(
-    folder: Path, postgres: Postgres, airflow_db: None, airflow_home: Path
+    folder: Path, postgres: Postgres, mysql_uri: str, airflow_db: None, airflow_home: Path
 ) -> Iterator[tuple[Ran, str]]:
     """One run of all of them, and all that it printed."""
     plant(postgres)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("airflow_provider_customer360.database.connections.hook_of", hook_of)
         patch.setenv("AIRFLOW_CONN_PG", postgres.airflow_uri)
+        patch.setenv("AIRFLOW_CONN_UNKNOWN", postgres.airflow_uri)
+        patch.setenv("AIRFLOW_CONN_ADBC", described("postgres", postgres.airflow_uri, is_adbc=True))
+        patch.setenv("AIRFLOW_CONN_MYSQL", mysql_uri)
         patch.setenv("AIRFLOW_VAR_PLANTED_SALT", SALT)
         for name, kind in (("lite", "sqlite"), ("duck", "duckdb")):
             value = json.dumps({"conn_type": kind, "host": str(folder / f"{name}.db")})
@@ -271,7 +305,10 @@ def output(
                 airflow_home,
                 build,
                 run_conf={"folder": str(folder)},
-                talkative=("sqlalchemy", "sqlalchemy.engine", "sqlalchemy.pool", "psycopg", "psycopg.pq"),
+                talkative=(
+                    *("sqlalchemy", "sqlalchemy.engine", "sqlalchemy.engine.Engine", "sqlalchemy.pool"),
+                    *("psycopg", "psycopg.pq"),
+                ),
             )
         yield ran, (folder / "printed").read_text()
 

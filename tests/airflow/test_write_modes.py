@@ -143,6 +143,19 @@ def test_a_template_that_gives_no_truth_value(airflow_home: Path, target: Path) 
     assert "dry_run is '2026-02-01'; give True, False" in ran.message("unify")
 
 
+def test_what_pii_drops_does_not_stay(airflow_home: Path, target: Path) -> None:
+    """A table in which it cannot become NULL is refused, with what to do."""
+    with closing(sqlite3.connect(target)) as database:
+        columns = "customer_id TEXT PRIMARY KEY, spent INTEGER, city TEXT NOT NULL DEFAULT ''"
+        database.execute(f"CREATE TABLE customers ({columns})")
+    more: Callable[[int], pd.DataFrame] = lambda day: frame(day).assign(city="Rome")  # noqa: E731
+    assert run(airflow_home, 1, more).states["unify"] == "success"
+    ran = run(airflow_home, 2, more, pii={"City": "drop"})
+    assert ran.states["unify"] == "failed"
+    assert "would keep the values of 'city'" in ran.message("unify")
+    assert len(rows_of(target, "SELECT * FROM customers WHERE city = 'Rome'")) == 3
+
+
 def test_a_changed_schema_may_be_refused(airflow_home: Path, target: Path) -> None:
     """With "fail" a new column in a source fails the task for good and leaves all tables as they are."""
     run(airflow_home, 1, on_schema_change="fail")

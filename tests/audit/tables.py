@@ -32,6 +32,7 @@ class Tables:
     """An `Audited` over a session of publishing."""
 
     def __init__(self, session: Session, columns: Sequence[str], live_columns: Sequence[str] | None) -> None:
+        self.without_rows = "the table has no rows"
         self.nested_with = session.dialect.nested_with
         self.columns = tuple(columns)
         self.live_columns = None if live_columns is None else tuple(live_columns)

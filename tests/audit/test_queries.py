@@ -130,6 +130,7 @@ class Broken:
 
     columns = ("customer_id",)
     live_columns = None
+    without_rows = "the table has no rows"
     nested_with = True
 
     def __init__(self, error: Exception) -> None:

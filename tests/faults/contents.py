@@ -28,16 +28,23 @@ def contents(server: Server, watcher: Any) -> dict[str, Content]:
 
 
 def is_version(found: dict[str, Content], version: Version | None, *, exactly: bool) -> bool:
-    """Whether all tables are of this version; a column that is still empty is none unless `exactly`."""
+    """Whether all tables are of this version; unless `exactly`, a column that is still empty is none, nor is
+    one that is still to go.
+    """
     if version is None:
         return not found
     return found.keys() == set(version.tables) and all(
-        _is_equal(found[table], version.columns(table), exactly=exactly) for table in version.tables
+        _is_equal(found[table], version.columns(table), exactly=exactly, may_have_more=version.is_narrower)
+        for table in version.tables
     )
 
 
-def _is_equal(found: Content, expected: dict[str, list[Any]], *, exactly: bool) -> bool:
+def _is_equal(found: Content, expected: dict[str, list[Any]], *, exactly: bool, may_have_more: bool) -> bool:
     names, rows = found
+    if may_have_more and not exactly:
+        known = [number for number, name in enumerate(names) if name in expected]
+        names = tuple(names[number] for number in known)
+        rows = [tuple(row[number] for number in known) for row in rows]
     if not expected.keys() <= set(names) or (exactly and len(names) > len(expected)):
         return False
     nothing = [None] * len(next(iter(expected.values())))

@@ -53,7 +53,9 @@ class Drill:
         if self.version is None:
             self.next_run(first_version(self.customers), None)
         assert self.version is not None
-        if self.version.is_wider:
+        if change is Change.NARROWER:
+            self.next_run(self.version.after(Change.WIDER), None)
+        elif self.version.is_wider:
             execute(self.watcher, "ALTER TABLE customers DROP COLUMN plan")
             self.version = replace(self.version, is_wider=False)
         if change is Change.MORE:

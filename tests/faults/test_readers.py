@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -30,7 +31,24 @@ def test_somebody_reads_at_every_step(server: Server, tally: Tally, change: Chan
             assert run.outcome().published is not None
         series.recover("a run that was held at every step", run.version)
     assert not [step for step in waits if step.sql.startswith(CHANGES)]
-    assert change is Change.WIDER or not waits
+    assert change in (Change.WIDER, Change.NARROWER) or not waits
+
+
+@pytest.mark.parametrize("change", [Change.WIDER, Change.NARROWER], ids=lambda change: change.name.lower())
+def test_a_table_is_altered_during_a_long_read(server: Server, tally: Tally, change: Change) -> None:
+    """That cannot be done then; who reads meanwhile waits for a moment at most."""
+    with drill(server, tally, customers=200) as series:
+        new = series.prepare(change)
+        with ExitStack() as read:
+            read.enter_context(server.blocked("long read"))
+            with series.publishing(new) as run:
+                assert not run.is_done(5)
+                read.close()
+                outcome = run.outcome()
+        assert outcome.published is not None, outcome.error
+        series.recover("a long read", new)
+    assert series.reader.longest_wait() < 2
+    tally.longest_read[f"while {change} behind a long read"] = series.reader.longest_wait()
 
 
 @pytest.mark.slow

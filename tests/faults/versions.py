@@ -43,6 +43,7 @@ class Change(StrEnum):
     FEW = "few rows change"
     ALL = "all rows change"
     WIDER = "a column is added"
+    NARROWER = "a column goes"
     MORE = "tables are added"
 
 
@@ -55,6 +56,7 @@ class Version:
         stamps: for the number of each customer, the version that changed its rows last.
         logged: the versions that appended events.
         is_wider: the customers have one column more.
+        is_narrower: the customers lose that column.
         tables: the names of those that there are.
     """
 
@@ -62,6 +64,7 @@ class Version:
     stamps: Mapping[int, int]
     logged: frozenset[int] = field(default_factory=frozenset)
     is_wider: bool = False
+    is_narrower: bool = False
     tables: tuple[str, ...] = tuple(TABLES)
 
     def after(self, change: Change) -> Version:
@@ -74,7 +77,8 @@ class Version:
             return number if changes else self.stamps.get(customer, number)
 
         stamps = {customer: stamp(customer) for customer in range(first, first + len(self.stamps))}
-        return Version(number, stamps, self.logged | {number}, change is Change.WIDER)
+        logged = self.logged | {number}
+        return Version(number, stamps, logged, change is Change.WIDER, change is Change.NARROWER)
 
     def with_customers_only(self) -> Version:
         """As if the first run had been of a release that made no other table."""
@@ -118,6 +122,7 @@ class Version:
                 rows[table].schema,
                 key,
                 mode="append" if table == "customers_events" else "replace",
+                on_schema_change="replace" if self.is_narrower and table == "customers" else "add",
             )
             for table, key in TABLES.items()
         ]

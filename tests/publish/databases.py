@@ -284,8 +284,8 @@ class Database:
         """All rows of all tables."""
         return {table: sorted(self.rows(table=f'"{table}"'), key=repr) for table in sorted(self.tables())}
 
-    def tables(self) -> set[str]:
-        """Every table of the database, whoever made it, but that of the turns that publishers take."""
+    def tables(self, *, turns: bool = False) -> set[str]:
+        """Every table of the database, whoever made it, with or without that of publishers' turns."""
         queries = {
             "duckdb": "SELECT table_name FROM duckdb_tables()",
             "sqlite": "SELECT name FROM sqlite_master WHERE type = 'table'",
@@ -299,7 +299,9 @@ class Database:
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace NOT IN "
             "('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
         )
-        return {row[0] for row in self.query(queries.get(self.name, everywhere))} - {LOCKS}
+        return {row[0] for row in self.query(queries.get(self.name, everywhere))} - (
+            set() if turns else {LOCKS}
+        )
 
     def watch(self, hook: DbApiHook, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         """The driver's connections that a hook opens from now on."""

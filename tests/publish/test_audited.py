@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.audit import Audit, Audited, Checks, Override
-from airflow_provider_customer360.publish import publish
+from airflow_provider_customer360.publish import Removal, Snapshot, publish, transaction
 from airflow_provider_customer360.unify.errors import CheckFailed, PublishError
 from tests.publish.databases import Database, events, load, people, profiles
 
@@ -54,9 +55,79 @@ def test_columns_are_those_that_publishing_writes(db: Database) -> None:
     )
     seen, audit = looked("SELECT count(*) FROM live")
     db.publish(people(("c1", "e", 1)), audit=audit)
-    columns, live, [(rows,)] = seen
+    columns, live, [(rows,)] = seen[:3]
     assert columns == ("customer_id", "email", "orders")
     assert (set(live), rows) == ({"customer_id", "orders", "old"}, 0)
+
+
+def test_profiles_of_an_upsert(db: Database) -> None:
+    """They are those of the table afterwards: of the rows that stay none is missing and none is too many."""
+    db.publish(people(("a", "x", 1), ("b", None, 2), ("c", None, 3)))
+    merged = profiles([("b",)], customer_id=pa.string())
+    checks = Checks.of({"min_customers": 3, "max_customers_fall": 0, "not_null": ["customer_id"]})
+    audit = Audit(checks, Override(), logging.getLogger("audit"))
+    seen, look = looked(*BOTH)
+
+    def both(audited: Audited) -> None:
+        look(audited)
+        audit(audited)
+
+    rows = people(("a", "y", 5), ("d", "z", 4))
+    removals = (Removal(("customer_id",), merged.to_batches(), merged.schema),)
+    publish(db.hook, [load(rows, mode="upsert", removals=removals, audit=both)])
+    assert seen[2:] == [[("a", 5), ("c", 3), ("d", 4)], [("a", 1), ("b", 2), ("c", 3)]]
+    assert db.rows("customer_id, orders") == seen[2]
+    assert [(one.live, one.new, one.result) for one in audit.findings] == [
+        (3, 3, "passed"),
+        (3, 3, "passed"),
+        (0, 0, "passed"),
+    ]
+
+
+def test_profiles_of_a_snapshot(db: Database) -> None:
+    """They are compared with the snapshot before, in a rerun too, and the first one with none."""
+
+    def snapshot(day: int, customers: int, fall: float) -> list[tuple[Any, ...]]:
+        at = datetime(2024, 5, day, tzinfo=UTC)
+        kinds = {"snapshot_at": pa.timestamp("us", "UTC"), "customer_id": pa.string()}
+        rows = profiles([(at, f"c{number}") for number in range(customers)], **kinds)
+        audit = Audit(Checks.of({"max_customers_fall": fall}), Override(), logging.getLogger("audit"))
+        of_day = Snapshot("snapshot_at", at, at - timedelta(days=2))
+        publish(db.hook, [load(rows, "history", *kinds, snapshot=of_day, audit=audit)])
+        return [(one.new, one.result, one.text if one.live is None else one.live) for one in audit.findings]
+
+    assert snapshot(1, 3, 0) == [(3, "not compared", "there is no table yet")]
+    assert snapshot(2, 4, 0) == [(4, "passed", 3)]
+    assert snapshot(3, 2, 0.5) == [(2, "passed", 4)]
+    assert snapshot(3, 3, 0.25) == [(3, "passed", 4)]
+    assert snapshot(1, 1, 0) == [(1, "not compared", "there is no earlier snapshot")]
+
+
+def test_what_others_published_meanwhile_is_audited_too(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a table is altered before the transaction, another run may come between; new columns are none
+    that the table had.
+    """
+    if db.is_generic or not (db.is_postgres or db.is_mysql):
+        pytest.skip("altering the table is a part of the transaction, or the turn is held all the time")
+    db.publish(people(("c1", "e", 1)))
+    alter = transaction._alter
+
+    def interfered(*arguments: Any) -> None:
+        alter(*arguments)
+        db.execute("INSERT INTO customers (customer_id, orders) VALUES ('c2', 1), ('c3', 1), ('c4', 1)")
+
+    monkeypatch.setattr(transaction, "_alter", interfered)
+    wider = profiles(
+        [("c1", "e", 1, 5)], customer_id=pa.string(), email=pa.string(), orders=pa.int64(), visits=pa.int64()
+    )
+    checks = {"max_customers_fall": 0.5, "max_fill_rate_change": 0}
+    audit = Audit(Checks.of(checks), Override(), logging.getLogger("audit"))
+    with pytest.raises(CheckFailed, match="max_customers_fall") as failed:
+        db.publish(wider, audit=audit)
+    assert "visits" not in str(failed.value)
+    assert len(db.rows()) == 4
 
 
 def test_what_the_audit_raises_cancels_everything(db: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from airflow_provider_customer360.publish import Published, publish
 from airflow_provider_customer360.publish.columns import Kind
 from airflow_provider_customer360.publish.dialects import DUCKDB, MARIADB, MYSQL, POSTGRES, SQLITE
 from airflow_provider_customer360.unify.errors import ConfigError, PublishError
+from tests.publish.conftest import prepared
 from tests.publish.databases import Database, load, people, profiles
 
 TEXT_KEY = {"customer_id": pa.string()}
@@ -66,6 +68,34 @@ def test_generated_columns_are_left_to_the_database(db: Database) -> None:
     assert db.publish(rows).rows_inserted == 2
     assert db.publish(rows).rows_unchanged == 2
     assert db.rows() == [("a", 1, 2), ("b", 2, 4)]
+
+
+def test_generated_columns_are_not_written(db: Database) -> None:
+    """A column of the rows that the database computes is refused by its name, before anything is loaded."""
+    stored = " STORED" if db.is_postgres else ""
+    computed = f"bigint GENERATED ALWAYS AS (orders * 2){stored}"
+    db.execute(f"CREATE TABLE customers (customer_id text NOT NULL, orders bigint, total {computed})")
+    rows = profiles([("a", 1, 2)], **TEXT_KEY, orders=pa.int64(), total=pa.int64())
+    with pytest.raises(PublishError, match="computes 'total' of table customers"):
+        db.publish(rows)
+
+
+@pytest.mark.parametrize("default", ["DEFAULT 'x' NOT NULL", ""], ids=["not null", "null"])
+def test_what_is_withheld_does_not_stay(db: Database, default: str) -> None:
+    """A column that is not to be published becomes NULL, or the table is refused."""
+    text = db.words.short_text
+    db.execute(
+        f"CREATE TABLE customers (customer_id {text} NOT NULL, email varchar(50) {default}, orders bigint)",
+        "INSERT INTO customers VALUES ('a', 'a@x.org', 1)",
+    )
+    withholding = load(profiles([("a", 1)], **TEXT_KEY, orders=pa.int64()), withheld=("email", "phone"))
+    if default:
+        with pytest.raises(PublishError, match=r"would keep the values of 'email', .* drop the column"):
+            publish(db.hook, [withholding])
+        assert db.rows() == [("a", "a@x.org", 1)]
+    else:
+        publish(db.hook, [withholding])
+        assert db.rows() == [("a", None, 1)]
 
 
 def test_a_column_that_must_have_a_value_is_named(db: Database) -> None:
@@ -207,7 +237,7 @@ def test_a_table_without_the_key_is_refused(db: Database) -> None:
 
 def test_a_missing_schema_is_named_as_the_cause(db: Database) -> None:
     """The package does not create schemas."""
-    with pytest.raises(PublishError, match=r"nowhere\.customers failed"):
+    with pytest.raises(PublishError, match=r"nowhere\.customers.* failed with"):
         db.publish(people(("a", None, 1)), "nowhere.customers")
 
 
@@ -279,6 +309,39 @@ def test_what_hangs_on_the_table_survives(pg: Database) -> None:
     assert pg.query("SELECT count(*) FROM pg_indexes WHERE indexname = 'by_email'") == [(1,)]
     assert pg.rows(table="ordering") == [("a",), ("c",)]
     assert pg.rows(table="notes") == [("a",)]
+
+
+IGNORING = {
+    "sqlite": (
+        "CREATE TRIGGER ignoring BEFORE {event} ON customers WHEN {row}.orders > 5 "
+        "BEGIN SELECT RAISE(IGNORE); END",
+    ),
+    "postgres": (
+        "CREATE FUNCTION ignore_it() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN IF {row}.orders > 5 THEN RETURN NULL; END IF; RETURN {row}; END $$",
+        "CREATE TRIGGER ignoring BEFORE {event} ON customers FOR EACH ROW EXECUTE FUNCTION ignore_it()",
+    ),
+}
+
+
+@pytest.mark.parametrize(("event", "row"), [("INSERT", "new"), ("UPDATE", "new"), ("DELETE", "old")])
+@pytest.mark.parametrize("name", ["sqlite", "psycopg2", "psycopg3"])
+def test_rows_that_a_trigger_keeps_out(
+    name: str,
+    event: str,
+    row: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The table would not be what the run says: nothing is written, and the error says what to look for."""
+    db = prepared(name, request, tmp_path, monkeypatch)
+    db.publish(people(("a", "x", 1), ("b", "y", 9)))
+    for statement in IGNORING["sqlite" if name == "sqlite" else "postgres"]:
+        db.execute(statement.format(event=event, row=row))
+    with pytest.raises(PublishError, match=f"^{event} on customers touched 0 rows and not the 1 that"):
+        db.publish(people(("a", "x", 8), ("c", "z", 7)))
+    assert db.rows() == [("a", "x", 1), ("b", "y", 9)]
 
 
 def test_partitioned_tables(pg: Database) -> None:

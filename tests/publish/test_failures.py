@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -262,3 +264,51 @@ def test_strict_isolation_does_not_break_turns(pg: Database, monkeypatch: pytest
     )
     monkeypatch.setenv("AIRFLOW_CONN_TARGET", described(pg.name, strict, is_adbc=pg.is_adbc))
     test_two_runs_at_once_take_turns(pg, first_run=False)
+
+
+def test_what_hangs_on_a_column_is_advised(db: Database) -> None:
+    """A view, or an index, that keeps a column from being altered; the error says what to do."""
+    db.publish(people(("a", "x", 1)))
+    if db.name in ("duckdb", "sqlite"):
+        db.execute("CREATE INDEX by_orders ON customers (orders)")
+    db.execute("CREATE VIEW ordering AS SELECT orders FROM customers")
+    wider = profiles([("a", "x", "m")], customer_id=pa.string(), email=pa.string(), orders=pa.string())
+    if db.is_mysql or not db.widens:
+        pytest.skip("views do not depend on types there, or types are not widened")
+    with pytest.raises(PublishError, match=r"ALTER TABLE.*If a view, index, trigger or constraint depends"):
+        db.publish(wider)
+    assert db.rows() == [("a", "x", 1)]
+
+
+def test_duckdb_does_not_update_rows_that_are_referred_to(duckdb: Database) -> None:
+    """That is a limit of its own, which no message of DuckDB's that may be shown says."""
+    duckdb.execute(
+        "CREATE TABLE customers (customer_id text PRIMARY KEY, email text UNIQUE, orders bigint)",
+        "CREATE TABLE notes (customer_id text REFERENCES customers)",
+    )
+    duckdb.publish(people(("a", "x", 1)))
+    duckdb.execute("INSERT INTO notes VALUES ('a')")
+    with pytest.raises(PublishError, match="DuckDB itself cannot update rows that a foreign key"):
+        duckdb.publish(people(("a", "y", 1)))
+
+
+def test_a_statement_that_takes_too_long_is_worth_a_retry(pg: Database) -> None:
+    """The server's limits pass by themselves, or are told; that nobody does anything is no limit here."""
+    pg.publish(people(("a", "x", 1)))
+    slow = [load(people(("a", "y", 1)), audit=lambda _: time.sleep(0.6))]
+    with limited(pg, "idle_in_transaction_session_timeout"):
+        assert publish(pg.hook, slow)["customers"].rows_updated == 1
+    with limited(pg, "statement_timeout"), closing(pg.look.get_conn()) as other:
+        other.cursor().execute("LOCK TABLE customers IN EXCLUSIVE MODE")
+        with pytest.raises(TransientPublishError, match=r"57014\).*statement_timeout"):
+            pg.publish(people(("a", "z", 1)))
+
+
+@contextmanager
+def limited(pg: Database, setting: str) -> Iterator[None]:
+    """New sessions have at most 300 ms for something."""
+    pg.execute(f"ALTER DATABASE publishing SET {setting} = '300ms'")
+    try:
+        yield
+    finally:
+        pg.execute(f"ALTER DATABASE publishing RESET {setting}")

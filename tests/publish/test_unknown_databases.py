@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -203,6 +204,22 @@ def test_a_database_that_takes_quotes_for_texts_is_refused() -> None:
 
     with sqlite.connect() as connection, pytest.raises(PublishError, match="names in double quotes"):
         SqlalchemySession(connection)
+
+
+@pytest.mark.parametrize("hands_on", [True, False], ids=["usual hook", "hook with settings of its own"])
+def test_neither_rows_nor_parameters_are_logged(
+    postgres_db: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, hands_on: bool
+) -> None:
+    """However much SQLAlchemy is to tell, and whatever a hook does with the settings of an engine."""
+    hook = postgres_db.hook
+    if not hands_on:
+        engine = sa.create_engine(hook.sqlalchemy_url, echo="debug")
+        monkeypatch.setattr(hook, "get_sqlalchemy_engine", lambda engine_kwargs=None: engine)
+    for name in ("sqlalchemy", "sqlalchemy.engine", "sqlalchemy.engine.Engine", "sqlalchemy.pool"):
+        caplog.set_level(logging.DEBUG, name)
+    publish(hook, [load(people((f"a{SECRET}", SECRET, 1)))])
+    assert postgres_db.rows() == [(f"a{SECRET}", SECRET, 1)]
+    assert SECRET not in caplog.text
 
 
 def test_columns_are_not_dropped(unknown: Database) -> None:
