@@ -128,7 +128,7 @@ def test_duckdb_gets_what_the_process_leaves() -> None:
 
 def test_a_limit_that_the_process_already_exceeds_is_refused() -> None:
     """With what it would take; a default that small is made do with."""
-    with pytest.raises(ConfigError, match=r"memory_limit '30MB' allows 30 MB.*give at least \d+ MB"):
+    with pytest.raises(ConfigError, match=r"memory_limit '30MB' allows 30 MB.*give at least [\d.]+ [MG]B"):
         Engine(Resources(memory_limit="30MB"))
 
 
