@@ -23,8 +23,8 @@ class StagedProfiles:
     """See `Audited` of the audit; valid while the target is locked and not changed yet.
 
     The profiles are the table as it will be: of an upsert, those that stay are among them, and those that are
-    removed are not. Of a table of
-    snapshots, profiles and live are one snapshot each, the new one and the one before it.
+    removed are not. Of a table of snapshots, profiles and live are one snapshot each, the new one and the one
+    before it.
     """
 
     def __init__(

@@ -249,20 +249,20 @@ def _shown_identifiers(engine: Engine, plan: Plan) -> str:
     if not shown:
         return "SELECT customer FROM customers"
     types = ", ".join(str(number) for number, _ in shown)
-    compared = " UNION ".join(
-        [
-            f"SELECT customer FROM held WHERE n > 1 AND t IN ({types})",
-            *(f"SELECT customer FROM ({one})" for one in foreign),
-        ]
-    )
+    compared = f"SELECT customer FROM held WHERE n > 1 AND t IN ({types})"
+    several = "FROM own"
+    if foreign:
+        compared += " UNION SELECT customer FROM others"
+        several = "FROM own UNION ALL FROM others"
     of_type = {number: f"FILTER (WHERE t = {number}) " for number, _ in shown}
     only = ", ".join(f"any_value(v) {those}AS i_{number}" for number, those in of_type.items())
     best = ", ".join(f"({latest} {those}).v AS i_{number}" for number, those in of_type.items())
+    others = f"others AS MATERIALIZED ({' UNION ALL '.join(foreign)}), " if foreign else ""
     return (
-        f"WITH compared AS MATERIALIZED ({compared}) "
-        f"SELECT customer, {only} FROM ({own}) ANTI JOIN compared USING (customer) GROUP BY customer "
-        f"UNION ALL SELECT customer, {best} FROM ({' UNION ALL '.join([own, *foreign])}) "
-        "SEMI JOIN compared USING (customer) GROUP BY customer"
+        f"WITH own AS ({own}), {others}compared AS MATERIALIZED ({compared}) "
+        f"SELECT customer, {only} FROM own ANTI JOIN compared USING (customer) GROUP BY customer "
+        f"UNION ALL SELECT customer, {best} FROM ({several}) SEMI JOIN compared USING (customer) "
+        "GROUP BY customer"
     )
 
 
@@ -276,7 +276,8 @@ def _foreign(engine: Engine, plan: Plan) -> list[str]:
         )
     }
     return [
-        f"SELECT customer, {t}, id_{j}, max(r.last_seen), sum(r.records)::BIGINT, true "
+        f"SELECT customer, {t} AS t, id_{j} AS v, max(r.last_seen) AS last_seen, "
+        "sum(r.records)::BIGINT AS records, true AS f "
         f"FROM {records.table(index)} AS r JOIN identities AS i ON i.node = {first_key(plan, source)} "
         f"WHERE id_{j} IS NOT NULL AND k_{j} IS NULL GROUP BY customer, id_{j}"
         for index, source in enumerate(plan.sources)

@@ -1,12 +1,12 @@
 """Stage 2: source rows to records.
 
 Rows of a source that carry the same raw identifier values are the same record for everything that
-follows, so they are aggregated first: one pass over the text columns, and all later work is on
-distinct combinations (an event log of ten rows a person shrinks tenfold). Every aggregate is
-mergeable.
+follows. Where they repeat them they are aggregated first: one pass over the text columns, and all later
+work is on distinct combinations (an event log of ten rows a person shrinks tenfold). Where they do not,
+each row is a record, which is the cheaper way. Every aggregate is mergeable, so that both give the same.
 
 Table ``records_<i>`` of source *i*, one row per distinct combination of raw identifier values (and of
-initials, where a column holds names of people):
+initials, where a column holds names of people), or per source row:
 
 ===============  ============================================================================
 ``id_<j>``       standard form of its j-th identifier column, NULL where it identifies nobody

@@ -1,7 +1,7 @@
 """Identifier values made comparable: SQL expressions from a raw column to its standard form or NULL.
 
 NULL means that the value identifies nobody: it is empty, a placeholder, blocked or not of its type. The
-expressions are applied to distinct combinations of raw values, never row by row.
+values that most identifiers look like take a single look (`Rule.plain`), all others the long way.
 """
 
 from __future__ import annotations

@@ -346,6 +346,20 @@ def test_grouping_first_changes_nothing(case: Case) -> None:
 
 
 @few
+@given(cases(spread=60))
+def test_parts_change_nothing(case: Case) -> None:
+    """Whether customers and identifiers are worked on all at once or in parts is a matter of memory."""
+    outcomes = []
+    for parts in (1, 3):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Engine, "parts", lambda *_, parts=parts: parts)
+            with run(case) as result:
+                identities = sorted(result.identities.to_arrow().to_pylist(), key=repr)
+                outcomes.append((outcome(result), identities))
+    assert outcomes[0] == outcomes[1]
+
+
+@few
 @given(cases(spread=60, styles=("text", "integer", "float", "object")))
 def test_every_kind_of_frame_gives_the_same(case: Case) -> None:
     """pandas, polars, Arrow and batches of several libraries are the same source."""
