@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import (
     XComArg,
 )
 
-from airflow_provider_customer360.audit import PARAM, Audit, Checks, Override, check_stated
+from airflow_provider_customer360.audit.checks import Checks, check_stated
 from airflow_provider_customer360.database.connections import DEFAULT_CONN_ID
 from airflow_provider_customer360.database.tables import parse_table
 from airflow_provider_customer360.extract.concealed import Concealed
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import jinja2
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_customer360.audit.verdict import Audit
     from airflow_provider_customer360.database.connections import Target
     from airflow_provider_customer360.publish import Load, Published
     from airflow_provider_customer360.unify.config import Source
@@ -447,6 +448,9 @@ class Customer360Operator(BaseOperator):
 
     def _audit(self, context: Context) -> Audit:
         """The checks as rendered, with what this run overrides."""
+        from airflow_provider_customer360.audit.override import PARAM, Override
+        from airflow_provider_customer360.audit.verdict import Audit
+
         override = Override.of(context["params"])
         if override and self.checks:
             self.log.warning("The DAG param %s overrides in this run: %s", PARAM, override)

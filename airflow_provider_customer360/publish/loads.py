@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from airflow_provider_customer360.audit import Audited
+    from airflow_provider_customer360.audit.measures import Audited
     from airflow_provider_customer360.unify.result import Frame
 
 Mode = Literal["replace", "upsert", "append"]

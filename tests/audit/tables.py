@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-from airflow_provider_customer360.audit import Audit, Checks, Override
+from airflow_provider_customer360.audit.checks import Checks
+from airflow_provider_customer360.audit.override import Override
+from airflow_provider_customer360.audit.verdict import Audit
 from airflow_provider_customer360.publish.failures import guarded
 from airflow_provider_customer360.publish.session import Session, open_session
 from tests.publish.databases import Database

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_customer360.audit import Checks, Override, check_stated
+from airflow_provider_customer360.audit.checks import Checks, check_stated
+from airflow_provider_customer360.audit.override import Override
 from airflow_provider_customer360.unify.errors import ConfigError
 
 WRONG: dict[str, tuple[Any, str]] = {

@@ -10,7 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airflow_provider_customer360.audit import Audit, Audited, Checks, Override
+from airflow_provider_customer360.audit.checks import Checks
+from airflow_provider_customer360.audit.measures import Audited
+from airflow_provider_customer360.audit.override import Override
+from airflow_provider_customer360.audit.verdict import Audit
 from airflow_provider_customer360.publish import Removal, Snapshot, publish, transaction
 from airflow_provider_customer360.unify.errors import CheckFailed, PublishError
 from tests.publish.databases import Database, events, load, people, profiles
