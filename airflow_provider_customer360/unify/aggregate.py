@@ -34,13 +34,16 @@ def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
     Raises:
         DataError: a record was lost or counted twice, which would be a defect of this package.
     """
-    for index in range(len(plan.sources)):
-        query = _by_source(plan, index)
-        engine.run(f"CREATE OR REPLACE TABLE by_source_{index} AS {query}", doing="adding up records")
+    for index, source in enumerate(plan.sources):
+        columns = len(_fed_metrics(plan, source)) + len(_chosen(plan, source))
+        _in_parts(
+            engine, f"by_source_{index}", partial(_by_source, plan, index), columns, "adding up records"
+        )
     counted = _by_count(plan)
     for name, query in counted.items():
         engine.run(f"CREATE OR REPLACE TABLE {name} AS {query}", doing="choosing attributes")
-    _in_parts(engine, plan, "totals", partial(_totals, plan), "adding up sources")
+    columns = len(plan.identifier_types) + len(plan.attributes) + len(plan.metrics) + len(plan.sources)
+    _in_parts(engine, "totals", partial(_totals, plan), columns, "adding up sources")
     engine.run(
         "CREATE OR REPLACE TABLE held AS SELECT customer, t, count(*) AS n FROM identities GROUP BY ALL",
         doing="counting identifiers",
@@ -48,7 +51,7 @@ def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
     shown = _shown_identifiers(engine, plan)
     engine.run(f"CREATE OR REPLACE TABLE shown AS {shown}", doing="choosing identifiers")
     joined = _profiles(engine, plan, list(counted), as_of, active_within)
-    _in_parts(engine, plan, "profiles", joined, "putting profiles together")
+    _in_parts(engine, "profiles", joined, columns, "putting profiles together")
     engine.drop(["shown"])
     _check_conservation(engine, plan)
 
@@ -67,18 +70,27 @@ class _Part:
         return f"(SELECT * FROM {table} WHERE (customer + 1) % {self.parts} = {self.number}) AS {table}"
 
 
-def _in_parts(engine: Engine, plan: Plan, name: str, query: Callable[[_Part], str], doing: str) -> None:
-    """Make a table by a query that joins tables of customers, for as many at a time as fit into memory."""
+def _in_parts(engine: Engine, name: str, query: Callable[[_Part], str], columns: int, doing: str) -> None:
+    """Make a table by a query that joins customers, for as many at a time as fit into memory.
+
+    Args:
+        engine: the engine.
+        name: the table.
+        query: the query of one part.
+        columns: those that the query has of a customer.
+        doing: what it does, for the log.
+    """
     (customers,) = engine.row("SELECT count(*) FROM customers")
-    columns = len(plan.identifier_types) + len(plan.attributes) + len(plan.metrics) + len(plan.sources)
     parts = engine.parts(customers, _BYTES_OF_A_CUSTOMER + columns * _BYTES_OF_A_COLUMN)
     for number in range(parts):
         begin = f"INSERT INTO {name}" if number else f"CREATE OR REPLACE TABLE {name} AS"
         engine.run(f"{begin} {query(_Part(number, parts))}", doing=doing)
 
 
-def _by_source(plan: Plan, index: int) -> str:
+def _by_source(plan: Plan, index: int, part: _Part) -> str:
+    """What the records say of the customers of one part; records without an owner are of the first one."""
     source = plan.sources[index]
+    key = first_key(plan, source)
     items = [
         f"coalesce(i.customer, {_NOBODY}) AS customer",
         "sum(records)::BIGINT AS records",
@@ -90,16 +102,22 @@ def _by_source(plan: Plan, index: int) -> str:
             for k, attribute in _chosen(plan, source).items()
         ),
     ]
+    those = ""
+    if part.parts > 1:
+        those = f" WHERE i.node IS NOT NULL{'' if part.number else f' OR {key} IS NULL'}"
     return (
         f"SELECT {', '.join(items)} FROM {records.table(index)} AS r "
-        f"LEFT JOIN {_owners(plan, source)} AS i ON i.node = {first_key(plan, source)} GROUP BY ALL"
+        f"LEFT JOIN {_owners(plan, source, part)} AS i ON i.node = {key}{those} GROUP BY ALL"
     )
 
 
-def _owners(plan: Plan, source: SourcePlan) -> str:
+def _owners(plan: Plan, source: SourcePlan, part: _Part = _Part(0, 1)) -> str:
     """The customers of identifiers, of the types that a source has."""
     types = sorted(plan.identifier_types.index(kind or "") for kind in source.outputs(Role.IDENTIFIER))
-    return f"(SELECT node, customer FROM identities WHERE t IN ({', '.join(map(str, [-1, *types]))}))"
+    query = f"SELECT node, customer FROM identities WHERE t IN ({', '.join(map(str, [-1, *types]))})"
+    if part.parts > 1:
+        query += f" AND (coalesce(customer, {_NOBODY}) + 1) % {part.parts} = {part.number}"
+    return f"({query})"
 
 
 def _fed_metrics(plan: Plan, source: SourcePlan) -> dict[int, Metric]:

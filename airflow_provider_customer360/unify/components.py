@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-#: Links that are in Python's memory at a time, where each takes some 50 bytes.
-_BATCH = 2_000_000
+#: What a link takes in Python's memory while components are found, and how many are there at a time at least.
+_BYTES_OF_A_LINK, _LEAST_LINKS = 50, 2_000_000
 
 
 def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
@@ -92,14 +92,18 @@ def _components(engine: Engine, size: int, demanded: np.ndarray) -> np.ndarray:
 
 
 def _batches(engine: Engine, query: str, doing: str) -> Iterator[list[np.ndarray]]:
-    """The columns of a query, numbers only, `_BATCH` rows at a time; DuckDB's own batches are small."""
+    """The columns of a query, numbers only, many rows at a time; DuckDB's own batches are small.
+
+    The more at a time, the faster: with each batch SciPy looks at all identifiers again.
+    """
     engine.progress.begin(doing)
+    enough = max(_LEAST_LINKS, engine.beside(_BYTES_OF_A_LINK))
     held: list[pa.RecordBatch] = []
     with engine.within_memory():
-        for batch in engine.reader(query, _BATCH):
+        for batch in engine.reader(query, _LEAST_LINKS):
             held.append(batch)
             engine.progress.add(batch.num_rows)
-            if sum(one.num_rows for one in held) >= _BATCH:
+            if sum(one.num_rows for one in held) >= enough:
                 yield _columns(held)
                 held = []
     if held:

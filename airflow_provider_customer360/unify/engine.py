@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 _LOADED_LATER = 80_000_000
 # The rest is for arrays of links and identifiers, batches, and what DuckDB does not count.
 _DUCKDB_SHARE = 0.8
+# A part of DuckDB's memory that leaves room for everything else in the rest of the whole.
+_BESIDE = 16
 # With less, DuckDB cannot even sort.
 _LEAST = 64_000_000
 # What each of DuckDB's threads needs to get on with.
@@ -123,6 +125,10 @@ class Engine:
     def parts(self, rows: int, bytes_of_a_row: int) -> int:
         """Into how many parts work on so many rows has to be cut for each to fit into half of the memory."""
         return 1 + rows * bytes_of_a_row // (self._given // 2)
+
+    def beside(self, bytes_of_a_row: int) -> int:
+        """How many rows Python may hold at a time in the memory that is not DuckDB's."""
+        return self._given // _BESIDE // bytes_of_a_row
 
     def drop(self, names: Iterable[str]) -> None:
         """Free tables of a stage that no later stage reads."""

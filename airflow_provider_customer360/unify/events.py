@@ -76,7 +76,8 @@ def view_events(
     recorded: Recorded,
 ) -> None:
     """Make ``identity_events``; nothing is computed before it is read."""
-    _read_recorded(engine, recorded)
+    # Where nothing is recorded, whoever counts events need not make ids of them.
+    untold = "ANTI JOIN recorded_events USING (event_id)" if _read_recorded(engine, recorded) else ""
     parts = [_of_ids(protection), _shared(), _dropped(plan, rules), _blocked(engine, plan)]
     lasting = f"kind IN ({', '.join(map(literal, LASTING))})"
     # The counts behind a reason change from day to day, the decision does not.
@@ -99,19 +100,22 @@ def view_events(
     engine.run(
         "CREATE OR REPLACE VIEW identity_events AS SELECT * FROM ("
         f"SELECT md5(concat_ws(chr(31), kind, {told}, {what})) AS event_id, {literal(run_id)} AS run_id, "
-        f"{moment} AS occurred_at, {', '.join(columns)} FROM ({' UNION ALL '.join(parts)})) "
-        "ANTI JOIN recorded_events USING (event_id)"
+        f"{moment} AS occurred_at, {', '.join(columns)} FROM ({' UNION ALL '.join(parts)})) {untold}"
     )
 
 
-def _read_recorded(engine: Engine, recorded: Recorded) -> None:
-    """Make ``recorded_events``: the ids of those that are not told again."""
-    engine.run("CREATE OR REPLACE TABLE recorded_events (event_id VARCHAR)")
-    if recorded.lasting is not None:
-        staged = stage(engine.connection, "recorded_source", recorded.lasting)
-        if staged.rows:
-            (column,) = staged.columns
-            engine.run(f"INSERT INTO recorded_events SELECT {column.internal} FROM recorded_source")
+def _read_recorded(engine: Engine, recorded: Recorded) -> bool:
+    """Make ``recorded_events``, the ids of those that are not told again; False where there are none."""
+    if recorded.lasting is None:
+        return False
+    staged = stage(engine.connection, "recorded_source", recorded.lasting)
+    if staged.rows:
+        (column,) = staged.columns
+        engine.run(
+            f"CREATE OR REPLACE TABLE recorded_events AS SELECT {column.internal}::VARCHAR AS event_id "
+            "FROM recorded_source"
+        )
+    return bool(staged.rows)
 
 
 def forgotten_in_events(plan: Plan, protection: Protection) -> str:

@@ -143,7 +143,6 @@ def _rebuild_identities(engine: Engine, plan: Plan) -> None:
     columns = "node, identifier_type, identifier_value, {}, t, customer"
     statistics = "first_seen, last_seen, records, bit_count(sources)::BIGINT AS data_sources"
     said = group_identifiers(plan, "SEMI JOIN touched USING (t, v)")
-    # Made anew: of a table from which rows were deleted, the row ids have gaps.
     engine.run(
         "CREATE OR REPLACE TABLE identities AS WITH others AS (SELECT *, identifier_value AS v "
         "FROM identities ANTI JOIN forgotten_nodes USING (node)) "

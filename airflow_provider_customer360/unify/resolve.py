@@ -18,8 +18,8 @@ done again with another salt.
 Tables: ``identities`` (``node``, ``identifier_type``, ``identifier_value``, ``first_seen``, ``last_seen``,
 ``records``, ``data_sources``, ``t``, ``customer``: NULL where the value belongs to no one customer), one
 row per identifier; ``customers`` (``customer``, ``customer_id``), one row per customer; ``strongest``
-(``customer``, ``best``: its identifier ``v`` of type number ``t``, ``identifier_type``); ``links``,
-``shared`` and ``dropped_links`` for the audit.
+(``customer``, ``best``: its identifier ``v`` of type number ``t``, ``identifier_type``), and of it ``roots``
+(``customer``, ``node``); ``links``, ``shared`` and ``dropped_links`` for the audit.
 """
 
 from __future__ import annotations
@@ -156,11 +156,12 @@ def _find_customers(engine: Engine, plan: Plan) -> None:
     # The strongest type; of several values the shortest, then the first: of numbers, the lowest.
     engine.run(
         f"CREATE OR REPLACE TABLE strongest AS SELECT *, {type_names}[best.t + 1] AS identifier_type FROM "
-        "(SELECT customer, min({'t': t, 'length': length(v), 'v': v}) AS best FROM "
-        "(SELECT customer, t, identifier_value AS v FROM identities WHERE customer IS NOT NULL) "
+        "(SELECT customer, min({'t': t, 'length': length(v), 'v': v, 'node': node}) AS best FROM "
+        "(SELECT customer, t, identifier_value AS v, node FROM identities WHERE customer IS NOT NULL) "
         "GROUP BY customer)",
         doing="naming customers",
     )
+    engine.run("CREATE OR REPLACE TABLE roots AS SELECT customer, best.node AS node FROM strongest")
     engine.run(
         "CREATE OR REPLACE TABLE customers AS "
         f"SELECT customer, {content_id(plan)} AS customer_id FROM strongest",

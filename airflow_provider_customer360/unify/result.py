@@ -14,6 +14,7 @@ from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanatio
 from airflow_provider_customer360.unify.progress import Stage
 from airflow_provider_customer360.unify.protection import Protection
 from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.records import source_bit
 from airflow_provider_customer360.unify.schema import Plan
 from airflow_provider_customer360.unify.stable_ids import PROFILE_ID
 from airflow_provider_customer360.unify.traces import trace
@@ -107,7 +108,7 @@ class Unified:
         self, engine: Engine, plan: Plan, protection: Protection, summary: dict[str, Any], *, assigned: bool
     ) -> None:
         self._engine = engine
-        self._sources = [source.name for source in plan.sources]
+        self._plan = plan
         self._protection = protection
         self.profiles = Frame(engine, "SELECT * FROM profiles", "customer_id")
         self.events = Frame(engine, "SELECT * FROM identity_events", "kind, event_id")
@@ -137,13 +138,7 @@ class Unified:
         ``linked_records``.
         """
         with self._engine.within_memory():
-            trace(self._engine)
-            # One join in a statement, into a table: of all ways the one that needs the least memory.
-            self._engine.run(
-                "CREATE OR REPLACE TABLE traced AS SELECT n.*, parent, traces.sources AS linked_in, "
-                "traces.records AS linked_records FROM identities_next AS n LEFT JOIN traces USING (node)",
-                doing="telling identities",
-            )
+            trace(self._engine, self._plan)
             (count,) = self._engine.row("SELECT count(*) FROM identities")
             parts = self._engine.parts(count, _BYTES_OF_AN_IDENTIFIER)
             for part in range(parts):
@@ -151,17 +146,24 @@ class Unified:
                     "INSERT INTO identities_told" if part else "CREATE OR REPLACE TABLE identities_told AS"
                 )
                 self._engine.run(f"{begin} {self._told(part, parts)}", doing="telling identities")
-            self._engine.drop(["traces", "traced"])
+            self._engine.drop(["traces"])
         return Frame(
             self._engine, "SELECT * FROM identities_told", "identifier_type, identifier_value, status"
         )
 
     def _told(self, part: int, parts: int) -> str:
-        """The published identities, as far as their parents are of a part."""
+        """The published identities of one part of the customers."""
         remembered = self._protection.remembered
         seen_in = ", ".join(
-            f"CASE WHEN list_contains(n.linked_in, {s}) THEN {literal(name)} END"
-            for s, name in sorted(enumerate(self._sources), key=lambda source: source[1])
+            f"CASE WHEN (sources & {bit}) = {bit} THEN {literal(source.name)} END"
+            for source, bit in sorted(
+                ((source, source_bit(self._plan, s)) for s, source in enumerate(self._plan.sources)),
+                key=lambda pair: pair[0].name,
+            )
+        )
+        told, traced, parents = (
+            f"(FROM {table} WHERE coalesce(customer, 0) % {parts} = {part})"
+            for table in ("identities_next", "traces", "identities")
         )
         return (
             # What is not in the data was hashed when it was read.
@@ -171,10 +173,11 @@ class Unified:
             "n.first_seen AT TIME ZONE 'UTC' AS first_seen, n.last_seen AT TIME ZONE 'UTC' AS last_seen, "
             "n.records, n.data_sources, parent.identifier_type AS linked_to_type, "
             f"{remembered('parent.identifier_type', 'parent.identifier_value')} AS linked_to_value, "
-            f"CASE WHEN len(n.linked_in) = 0 THEN {literal(RULE)} "
-            f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, n.linked_records "
-            f"FROM (FROM traced WHERE coalesce(parent, 0) % {parts} = {part}) AS n "
-            f"LEFT JOIN (FROM identities WHERE node % {parts} = {part}) AS parent ON parent.node = n.parent"
+            f"CASE WHEN parent.node IS NOT NULL AND sources IS NULL THEN {literal(RULE)} "
+            f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, "
+            "traces.records AS linked_records "
+            f"FROM {told} AS n LEFT JOIN {traced} AS traces ON traces.node = n.node "
+            f"LEFT JOIN {parents} AS parent ON parent.node = traces.parent"
         )
 
     def explain(self, customer_id: str) -> Explanation:

@@ -182,8 +182,8 @@ def _remember(engine: Engine) -> None:
         "CREATE OR REPLACE VIEW identities_next AS "
         "SELECT identifier_type, identifier_value, customer_id, "
         "CASE WHEN customer IS NULL THEN 'shared' ELSE 'linked' END AS status, "
-        "first_seen, last_seen, records, data_sources, node "
+        "first_seen, last_seen, records, data_sources, node, customer "
         "FROM identities LEFT JOIN customers USING (customer) "
-        "UNION ALL SELECT *, NULL FROM remembered_identities",
+        "UNION ALL SELECT *, NULL, NULL FROM remembered_identities",
         doing=_DOING,
     )

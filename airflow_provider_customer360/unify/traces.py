@@ -10,110 +10,87 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.records import source_bit
+from airflow_provider_customer360.unify.schema import Plan
 
 if TYPE_CHECKING:
     import numpy as np
 
-#: Links of a part of the customers that is looked at at a time: SciPy's tree takes some 200 bytes a link.
-_PART = 1_000_000
+#: What a link takes while SciPy looks for trees, and how many are looked at at a time at least.
+_BYTES_OF_A_LINK, _LEAST_LINKS = 300, 1_000_000
+_DOING = "tracing links"
 
 
-def trace(engine: Engine) -> None:
+def trace(engine: Engine, plan: Plan) -> None:
     """Make ``traces``, one row per identifier that is not its customer's first.
 
-    ``node``, ``parent``, ``records`` (that carry both) and ``sources`` (positions of theirs in the plan; none
-    where a rule made the link).
+    ``customer``, ``node``, ``parent``, ``records`` (that carry both) and ``sources`` (the union of their
+    `source_bit`; NULL where a rule made the link).
     """
+    bits = " ".join(f"WHEN {index} THEN {source_bit(plan, index)}" for index in range(len(plan.sources)))
+    # Of both ends of a link only one is looked up here: each join keeps all identifiers in memory, or spills.
+    engine.run(
+        "CREATE OR REPLACE TABLE customer_links AS SELECT customer, a, b, t, ta, sources, records FROM ("
+        f"SELECT a, b, t, ta, CASE s {bits} END AS sources, records "
+        "FROM (SELECT * REPLACE (least(a, b) AS a, greatest(a, b) AS b) FROM links) "
+        "ANTI JOIN demanded_links USING (a, b) UNION ALL SELECT a, b, -1, -1, NULL, 0 FROM demanded_links) "
+        "JOIN (SELECT node, customer FROM identities WHERE customer IS NOT NULL) ON node = a",
+        doing=_DOING,
+    )
+    engine.run(
+        "CREATE OR REPLACE TABLE traces AS "
+        "SELECT customer, a AS node, b AS parent, records, sources FROM customer_links LIMIT 0"
+    )
+    (count,) = engine.row("SELECT count(*) FROM customer_links")
+    parts = 1 + count // max(_LEAST_LINKS, engine.beside(_BYTES_OF_A_LINK))
+    for part in range(parts):
+        _trace_part(engine, f"customer % {parts} = {part}")
+    engine.drop(["customer_links"])
+
+
+def _trace_part(engine: Engine, those: str) -> None:
+    """Add the trees of one part of the customers to ``traces``."""
     # Rules first, then stronger types, then more records; the keys settle ties. Each pair is there once: of
     # repeated entries SciPy would take the sum.
-    engine.run(
-        "CREATE OR REPLACE TABLE ranked_links AS SELECT a, b, sources, records, "
-        "row_number() OVER (ORDER BY t, records DESC, ta, a, b) AS rank FROM ("
-        "SELECT a, b, max(t) AS t, min(ta) AS ta, list(s ORDER BY s) AS sources, "
-        "sum(records)::BIGINT AS records "
-        "FROM (SELECT least(a, b) AS a, greatest(a, b) AS b, t, ta, s, records FROM links) "
-        "ANTI JOIN demanded_links USING (a, b) GROUP BY a, b "
-        "UNION ALL SELECT a, b, -1, -1, [], 0 FROM demanded_links)",
-        doing="ranking links",
-    )
-    (count,) = engine.row("SELECT count(*) FROM ranked_links")
-    parts = count // _PART + 1
-    # A table that nothing was deleted from has the row ids 0 to n - 1. One join in a statement: each keeps
-    # all identifiers in memory, or spills them if it is alone.
-    engine.run(
-        "CREATE OR REPLACE TABLE half_numbered AS SELECT customer, identities.rowid AS a, b, rank "
-        "FROM ranked_links JOIN identities ON node = a",
-        doing="tracing links",
-    )
-    engine.run(
-        f"CREATE OR REPLACE TABLE numbered_links AS SELECT half.customer % {parts} AS part, a, y.rowid AS b, "
-        "rank FROM half_numbered AS half JOIN identities y ON y.node = b WHERE half.customer = y.customer",
-        doing="tracing links",
-    )
-    engine.drop(["half_numbered"])
-    engine.run(
-        f"CREATE OR REPLACE TABLE roots AS SELECT customer % {parts} AS part, "
-        "arg_min(rowid, {'t': t, 'length': length(identifier_value), 'v': identifier_value}) AS root "
-        "FROM identities WHERE customer IS NOT NULL GROUP BY customer",
-        doing="tracing links",
-    )
-    engine.run("CREATE OR REPLACE TABLE tree (child BIGINT, parent BIGINT, rank BIGINT)")
-    for part in range(parts):
-        _trace_part(engine, part)
-    engine.run(
-        "CREATE OR REPLACE TABLE half_traced AS SELECT node, tree.parent AS parent, rank "
-        "FROM tree JOIN identities ON identities.rowid = child",
-        doing="tracing links",
-    )
-    engine.run(
-        "CREATE OR REPLACE TABLE whole_traced AS SELECT half.node AS node, y.node AS parent, rank "
-        "FROM half_traced AS half JOIN identities y ON y.rowid = half.parent",
-        doing="tracing links",
-    )
-    engine.run(
-        "CREATE OR REPLACE TABLE traces AS SELECT node, parent, records, sources "
-        "FROM whole_traced JOIN ranked_links USING (rank)",
-        doing="tracing links",
-    )
-    engine.drop(["ranked_links", "numbered_links", "roots", "tree", "half_traced", "whole_traced"])
+    engine.progress.begin(_DOING)
+    links = engine.reader(
+        "SELECT customer, a, b, sources, records FROM (SELECT customer, a, b, max(t) AS t, min(ta) AS ta, "
+        "bit_or(sources) AS sources, sum(records)::BIGINT AS records "
+        f"FROM customer_links WHERE {those} GROUP BY customer, a, b) AS links "
+        f"SEMI JOIN (SELECT node AS b, customer FROM identities WHERE {those}) USING (b, customer) "
+        "ORDER BY t, records DESC, ta, a, b",
+        _LEAST_LINKS,
+    ).read_all()
+    roots = engine.numpy(f"SELECT node FROM roots WHERE {those}", doing=_DOING)["node"]
+    node, parent, place = _tree(links["a"].to_numpy(), links["b"].to_numpy(), roots)
+    traced = links.select(["customer", "records", "sources"]).take(place)
+    engine.register("part_of_traces", traced.append_column("node", [node]).append_column("parent", [parent]))
+    engine.run("INSERT INTO traces BY NAME FROM part_of_traces", doing=_DOING)
+    engine.connection.unregister("part_of_traces")
 
 
-def _trace_part(engine: Engine, part: int) -> None:
-    """Add the trees of one part of the customers to ``tree``."""
-    import pyarrow as pa
-
-    links = engine.numpy(f"SELECT a, b, rank FROM numbered_links WHERE part = {part}", doing="tracing links")
-    (root,) = engine.numpy(f"SELECT root FROM roots WHERE part = {part}", doing="tracing links").values()
-    child, parent, rank = _tree(links["a"], links["b"], links["rank"], root)
-    engine.register("part_of_tree", pa.table({"child": child, "parent": parent, "rank": rank}))
-    engine.run("INSERT INTO tree FROM part_of_tree", doing="tracing links")
-    engine.connection.unregister("part_of_tree")
-
-
-def _tree(
-    a: np.ndarray, b: np.ndarray, rank: np.ndarray, roots: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The links of the trees of lowest ranks, as child, parent and rank."""
+def _tree(a: np.ndarray, b: np.ndarray, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The trees of the earliest links: each child, its parent, and the place of their link."""
     import numpy as np
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
     # Numbers without gaps; one more node above all roots makes one tree of all customers.
-    numbers, dense = np.unique(np.concatenate([a, b, roots]), return_inverse=True)
+    nodes, dense = np.unique(np.concatenate([a, b, roots]), return_inverse=True)
     a, b, roots = np.split(dense, [len(a), 2 * len(a)])
-    size = len(numbers)
+    size = len(nodes)
     above = np.full(len(roots), size)
     # Before 1.15, SciPy's graphs take 32-bit indices only.
     ends = np.concatenate([a, above]).astype(np.int32), np.concatenate([b, roots]).astype(np.int32)
-    ranks = np.concatenate([rank, np.arange(len(roots)) + len(rank) + 1]).astype(np.float64)
+    ranks = np.arange(1, len(a) + len(roots) + 1, dtype=np.float64)
     graph = coo_array((ranks, ends), shape=(size + 1, size + 1)).tocsr()
     tree = minimum_spanning_tree(graph)
     _, parents = breadth_first_order(tree, size, directed=False)
     child = np.flatnonzero((parents[:size] >= 0) & (parents[:size] != size))
     parent = parents[child]
     if not len(child):  # of no elements at all, SciPy would give a sparse array
-        return child, parent, child
+        return nodes[child], nodes[parent], child
     both_ways = (tree + tree.T).tocsr()
     # Flat in every version of SciPy.
     ranks = np.asarray(both_ways[child, parent]).ravel().astype(np.int64)
-    return numbers[child], numbers[parent], ranks
+    return nodes[child], nodes[parent], ranks - 1

@@ -93,7 +93,9 @@ def run(
     make("previous_identities", previous, _PUBLISHED)
     keep_ids(engine)
     ids = dict(engine.rows("SELECT customer, customer_id FROM customers"))
-    published = [Published(*row) for row in engine.rows("SELECT * EXCLUDE (node) FROM identities_next")]
+    published = [
+        Published(*row) for row in engine.rows("SELECT * EXCLUDE (node, customer) FROM identities_next")
+    ]
     assert len({row[:2] for row in published}) == len(published)
     told = engine.rows(
         "SELECT kind, customer_id, other_customer_id, identifier_type, identifier_value, reason "
