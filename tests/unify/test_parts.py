@@ -35,7 +35,7 @@ def test_parts_do_not_show(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     whole = told()
     monkeypatch.setattr(components, "_LEAST_LINKS", size)
     monkeypatch.setattr(Engine, "beside", lambda *_: size)
-    monkeypatch.setattr(traces, "_PART", size)
+    monkeypatch.setattr(traces, "_LEAST_LINKS", size)
     for expected, found in zip(whole, told(), strict=True):
         pd.testing.assert_frame_equal(expected, found)
 
