@@ -75,7 +75,7 @@ class Comparison:
 
     def lines(self, rows: int, cache: Path | None) -> list[dict[str, Any]]:
         """One line of the tables per contender."""
-        data = _made_elsewhere(rows, cache)
+        data = made_elsewhere(rows, cache)
         facts = data.facts
         _check_facts(facts)
         _read_once(data)
@@ -123,7 +123,7 @@ class Comparison:
         }
 
 
-def _made_elsewhere(rows: int, cache: Path | None) -> Dataset:
+def made_elsewhere(rows: int, cache: Path | None) -> Dataset:
     """The data, made by another process: a child's peak memory is at least its parent's at the fork."""
     command = [sys.executable, "-m", "benchmarks.data", "--rows", str(rows)]
     command += ["--data", str(cache)] if cache else []
