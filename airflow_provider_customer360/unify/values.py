@@ -37,13 +37,19 @@ class Sample:
         proposed = [column.internal for column in staged.columns if _proposes(column)]
         if staged.rows > SAMPLE_ROWS and proposed:
             self._sampled = frozenset(proposed)
-            percent = 100 * SAMPLE_ROWS / staged.rows
-            engine.run(
-                f"CREATE OR REPLACE TEMP TABLE {staged.relation}_sample AS SELECT * FROM "
-                f"(SELECT {', '.join(proposed)} FROM {staged.relation}) "
-                f"TABLESAMPLE bernoulli({percent:.4f}%) REPEATABLE (42)",
-                doing="sampling values",
-            )
+            self._draw(", ".join(proposed), staged.rows)
+
+    def _draw(self, columns: str, rows: int) -> None:
+        """Make the sample of these columns: what is drawn follows from the values, not from their order."""
+        table, every = f"{self._whole}_sample", rows // SAMPLE_ROWS
+        drawn = f"SELECT {columns} FROM {self._whole} WHERE hash({columns}) % {every} = 0"
+        self._engine.run(f"CREATE OR REPLACE TEMP TABLE {table} AS {drawn}", doing="sampling values")
+        (found,) = self._engine.row(f"SELECT count(*) FROM {table}")
+        if not SAMPLE_ROWS / 2 < found < SAMPLE_ROWS * 3:
+            # Many rows are equal, of which this takes all or none.
+            drawn = f"SELECT * FROM (SELECT {columns} FROM {self._whole})"
+            drawn += f" TABLESAMPLE bernoulli({100 / every:.4f}%) REPEATABLE (42)"
+            self._engine.run(f"CREATE OR REPLACE TEMP TABLE {table} AS {drawn}", doing="sampling values")
 
     def column(self, internal: str) -> StagedColumn:
         """A staged column by its internal name."""

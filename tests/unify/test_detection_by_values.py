@@ -178,3 +178,20 @@ def test_an_event_time_without_values_is_no_attribute() -> None:
         assert (found["role"], found["output"]) == ("ignored", None)
         assert "without a value" in found["reason"]
         assert "no source has an event time" in warnings(sources).lower()
+
+
+@pytest.mark.parametrize("people", [3, 40_000], ids=["rows that repeat", "rows that do not"])
+def test_of_many_rows_a_sample_decides_whatever_their_order(people: int) -> None:
+    """Shares of values are told of a sample; it is the same one when rows come in another order."""
+    rows = 120_000
+    source = pa.table(
+        {
+            "email": [f"p{i % people}@mail.example" if i % 10 else f"none {i % people}" for i in range(rows)],
+            "amount": pa.array(range(rows)),
+        }
+    )
+    shuffled = source.take(pa.array([i * 7919 % rows for i in range(rows)]))
+    reasons = [column({"crm": one}, "crm", "email")["reason"] for one in (source, shuffled)]
+    assert all(88 <= int(reason.partition("%")[0][-2:]) <= 92 for reason in reasons)
+    if people > 3:
+        assert reasons[0] == reasons[1]
