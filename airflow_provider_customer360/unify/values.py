@@ -44,8 +44,8 @@ class Sample:
         table, every = f"{self._whole}_sample", rows // SAMPLE_ROWS
         drawn = f"SELECT {columns} FROM {self._whole} WHERE hash({columns}) % {every} = 0"
         self._engine.run(f"CREATE OR REPLACE TEMP TABLE {table} AS {drawn}", doing="sampling values")
-        (found,) = self._engine.row(f"SELECT count(*) FROM {table}")
-        if not SAMPLE_ROWS / 2 < found < SAMPLE_ROWS * 3:
+        found, different = self._engine.row(f"SELECT count(*), count(DISTINCT hash({columns})) FROM {table}")
+        if found < SAMPLE_ROWS / 2 or different < found / 2:
             # Many rows are equal, of which this takes all or none.
             drawn = f"SELECT * FROM (SELECT {columns} FROM {self._whole})"
             drawn += f" TABLESAMPLE bernoulli({100 / every:.4f}%) REPEATABLE (42)"
