@@ -10,7 +10,7 @@ sources, ``data_sources`` and ``s_<i>`` (records of source *i*). Table ``profile
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, R
 #: The customer of records that belong to nobody.
 _NOBODY = -1
 #: What a customer takes in a join, roughly: with its keys and pointers, and for each column of a profile.
-_BYTES_OF_A_CUSTOMER, _BYTES_OF_A_COLUMN = 300, 60
+_BYTES_OF_A_CUSTOMER, _BYTES_OF_A_COLUMN = 600, 100
 
 
 def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> None:
@@ -48,8 +48,9 @@ def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
         "CREATE OR REPLACE TABLE held AS SELECT customer, t, count(*) AS n FROM identities GROUP BY ALL",
         doing="counting identifiers",
     )
-    shown = _shown_identifiers(engine, plan)
-    engine.run(f"CREATE OR REPLACE TABLE shown AS {shown}", doing="choosing identifiers")
+    shown = partial(_shown_identifiers, plan, _types_of_others(engine))
+    # Of each type a value and what it is compared by.
+    _in_parts(engine, "shown", shown, 3 * len(plan.identifier_types), "choosing identifiers")
     joined = _profiles(engine, plan, list(counted), as_of, active_within)
     _in_parts(engine, "profiles", joined, columns, "putting profiles together")
     engine.drop(["shown"])
@@ -64,10 +65,14 @@ class _Part:
     parts: int
 
     def of(self, table: str) -> str:
-        """The rows of a table with one row per customer that are of this part."""
-        if self.parts == 1:
-            return table
-        return f"(SELECT * FROM {table} WHERE (customer + 1) % {self.parts} = {self.number}) AS {table}"
+        """The rows of a table with a customer that are of this part."""
+        return (
+            table if self.parts == 1 else f"(SELECT * FROM {table} WHERE {self.holds('customer')}) AS {table}"
+        )
+
+    def holds(self, customer: str) -> str:
+        """Whether a customer, or `_NOBODY`, is of this part."""
+        return "true" if self.parts == 1 else f"({customer} + 1) % {self.parts} = {self.number}"
 
 
 def _in_parts(engine: Engine, name: str, query: Callable[[_Part], str], columns: int, doing: str) -> None:
@@ -114,10 +119,9 @@ def _by_source(plan: Plan, index: int, part: _Part) -> str:
 def _owners(plan: Plan, source: SourcePlan, part: _Part = _Part(0, 1)) -> str:
     """The customers of identifiers, of the types that a source has."""
     types = sorted(plan.identifier_types.index(kind or "") for kind in source.outputs(Role.IDENTIFIER))
-    query = f"SELECT node, customer FROM identities WHERE t IN ({', '.join(map(str, [-1, *types]))})"
-    if part.parts > 1:
-        query += f" AND (coalesce(customer, {_NOBODY}) + 1) % {part.parts} = {part.number}"
-    return f"({query})"
+    of_types = f"t IN ({', '.join(map(str, [-1, *types]))})"
+    those = part.holds(f"coalesce(customer, {_NOBODY})")
+    return f"(SELECT node, customer FROM identities WHERE {of_types} AND {those})"
 
 
 def _fed_metrics(plan: Plan, source: SourcePlan) -> dict[int, Metric]:
@@ -250,7 +254,7 @@ def _start(as_of: datetime, active_within: timedelta) -> datetime:
     return start.replace(tzinfo=None)
 
 
-def _shown_identifiers(engine: Engine, plan: Plan) -> str:
+def _shown_identifiers(plan: Plan, others: Container[int], part: _Part) -> str:
     """Of several e-mails of one customer the profile shows the one seen last, then most, then the first.
 
     One that links nobody is shown where the customer has no other.
@@ -259,15 +263,15 @@ def _shown_identifiers(engine: Engine, plan: Plan) -> str:
     latest = f"min({{'foreign': f, 't': {time}, 'n': -records, 'v': v}})"
     own = (
         "SELECT customer, t, identifier_value AS v, last_seen, records, false AS f FROM identities "
-        "WHERE customer IS NOT NULL"
+        f"WHERE customer IS NOT NULL AND {part.holds('customer')}"
     )
-    foreign = _foreign(engine, plan)
+    foreign = _foreign(plan, others, part)
     # Most customers have one of each type: nothing needs to be compared there, which takes half the time.
     shown = _shown(plan)
     if not shown:
-        return "SELECT customer FROM customers"
+        return f"SELECT customer FROM {part.of('customers')}"
     types = ", ".join(str(number) for number, _ in shown)
-    compared = f"SELECT customer FROM held WHERE n > 1 AND t IN ({types})"
+    compared = f"SELECT customer FROM {part.of('held')} WHERE n > 1 AND t IN ({types})"
     several = "FROM own"
     if foreign:
         compared += " UNION SELECT customer FROM others"
@@ -275,29 +279,31 @@ def _shown_identifiers(engine: Engine, plan: Plan) -> str:
     of_type = {number: f"FILTER (WHERE t = {number}) " for number, _ in shown}
     only = ", ".join(f"any_value(v) {those}AS i_{number}" for number, those in of_type.items())
     best = ", ".join(f"({latest} {those}).v AS i_{number}" for number, those in of_type.items())
-    others = f"others AS MATERIALIZED ({' UNION ALL '.join(foreign)}), " if foreign else ""
+    beside = f"others AS MATERIALIZED ({' UNION ALL '.join(foreign)}), " if foreign else ""
     return (
-        f"WITH own AS ({own}), {others}compared AS MATERIALIZED ({compared}) "
+        f"WITH own AS ({own}), {beside}compared AS MATERIALIZED ({compared}) "
         f"SELECT customer, {only} FROM own ANTI JOIN compared USING (customer) GROUP BY customer "
         f"UNION ALL SELECT customer, {best} FROM ({several}) SEMI JOIN compared USING (customer) "
         "GROUP BY customer"
     )
 
 
-def _foreign(engine: Engine, plan: Plan) -> list[str]:
+def _types_of_others(engine: Engine) -> frozenset[int]:
+    """The types of which there are identifiers that do not belong to one customer alone."""
+    found = engine.rows(
+        "SELECT DISTINCT t FROM identities WHERE customer IS NULL OR node IN (SELECT b FROM dropped_links)"
+    )
+    return frozenset(t for (t,) in found)
+
+
+def _foreign(plan: Plan, types: Container[int], part: _Part) -> list[str]:
     """Identifiers on a customer's records that do not belong to this customer alone."""
-    types = {
-        t
-        for (t,) in engine.rows(
-            "SELECT DISTINCT t FROM identities WHERE customer IS NULL "
-            "OR node IN (SELECT b FROM dropped_links)"
-        )
-    }
     return [
         f"SELECT customer, {t} AS t, id_{j} AS v, max(r.last_seen) AS last_seen, "
         "sum(r.records)::BIGINT AS records, true AS f "
         f"FROM {records.table(index)} AS r JOIN identities AS i ON i.node = {first_key(plan, source)} "
-        f"WHERE id_{j} IS NOT NULL AND k_{j} IS NULL GROUP BY customer, id_{j}"
+        f"WHERE id_{j} IS NOT NULL AND k_{j} IS NULL AND {part.holds('customer')} "
+        f"GROUP BY customer, id_{j}"
         for index, source in enumerate(plan.sources)
         for j, column in enumerate(source.having(Role.IDENTIFIER))
         if (t := plan.identifier_types.index(column.output or "")) in types

@@ -12,18 +12,23 @@ from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.keys import by_strength
 from airflow_provider_customer360.unify.schema import Plan, Role, SourcePlan
 
+#: What a pair takes in a grouping, roughly.
+_BYTES_OF_A_PAIR = 70
+
 
 def find_links(engine: Engine, plan: Plan) -> None:
-    """Make ``links`` from all records."""
-    stars = [star for index, source in enumerate(plan.sources) for star in _stars(plan, index, source)]
-    nothing = (
-        "SELECT NULL::UBIGINT AS a, NULL::UBIGINT AS b, 0::SMALLINT AS ta, 0::SMALLINT AS t, "
-        "0::SMALLINT AS s, 0::BIGINT AS records WHERE false"
-    )
+    """Make ``links`` from all records: source by source, and in parts where memory is small."""
     engine.run(
-        f"CREATE OR REPLACE TABLE links AS {' UNION ALL '.join(stars) or nothing}",
-        doing="linking identifiers",
+        "CREATE OR REPLACE TABLE links "
+        "(a UBIGINT, b UBIGINT, ta SMALLINT, t SMALLINT, s SMALLINT, records BIGINT)"
     )
+    for index, source in enumerate(plan.sources):
+        pairs = source.rows * (len(source.having(Role.IDENTIFIER)) - 1)
+        parts = engine.parts(pairs, _BYTES_OF_A_PAIR)
+        for part in range(parts):
+            those = f" AND a % {parts} = {part}" if parts > 1 else ""
+            for star in _stars(plan, index, source, those=those):
+                engine.run(f"INSERT INTO links {star}", doing="linking identifiers")
 
 
 def unlink(engine: Engine, plan: Plan, types: set[int]) -> None:
@@ -83,7 +88,7 @@ def _set_aside(engine: Engine, index: int, j: int, condition: str) -> None:
     )
 
 
-def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "") -> list[str]:
+def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "", those: str = "") -> list[str]:
     columns, order = source.having(Role.IDENTIFIER), by_strength(plan, source)
     types = [plan.identifier_types.index(columns[j].output or "") for j in order]
     stars = []
@@ -106,7 +111,7 @@ def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "") -> list[
         return []
     return [
         f"SELECT a, b, min(ta) AS ta, min(t) AS t, {index}::SMALLINT AS s, sum(records)::BIGINT AS records "
-        f"FROM ({' UNION ALL '.join(stars)}) WHERE a <> b GROUP BY a, b"
+        f"FROM ({' UNION ALL '.join(stars)}) WHERE a <> b{those} GROUP BY a, b"
     ]
 
 

@@ -16,7 +16,7 @@ from airflow_provider_customer360.unify.protection import Protection
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.records import source_bit
 from airflow_provider_customer360.unify.schema import Plan
-from airflow_provider_customer360.unify.stable_ids import PROFILE_ID
+from airflow_provider_customer360.unify.stable_ids import PROFILE_ID, identities_next
 from airflow_provider_customer360.unify.traces import trace
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _in_utc(schema: pa.Schema) -> pa.Schema:
 
 
 #: What an identifier takes in a join, roughly.
-_BYTES_OF_AN_IDENTIFIER = 200
+_BYTES_OF_AN_IDENTIFIER = 300
 
 
 class Unified:
@@ -161,9 +161,8 @@ class Unified:
                 key=lambda pair: pair[0].name,
             )
         )
-        told, traced, parents = (
-            f"(FROM {table} WHERE coalesce(customer, 0) % {parts} = {part})"
-            for table in ("identities_next", "traces", "identities")
+        traced, parents = (
+            f"(FROM {table} WHERE customer % {parts} = {part})" for table in ("traces", "identities")
         )
         return (
             # What is not in the data was hashed when it was read.
@@ -176,7 +175,8 @@ class Unified:
             f"CASE WHEN parent.node IS NOT NULL AND sources IS NULL THEN {literal(RULE)} "
             f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, "
             "traces.records AS linked_records "
-            f"FROM {told} AS n LEFT JOIN {traced} AS traces ON traces.node = n.node "
+            f"FROM ({identities_next(part, parts)}) AS n "
+            f"LEFT JOIN {traced} AS traces ON traces.node = n.node "
             f"LEFT JOIN {parents} AS parent ON parent.node = traces.parent"
         )
 

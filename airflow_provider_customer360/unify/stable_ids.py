@@ -31,8 +31,8 @@ identity, and an identity whose ``customer`` is NULL is shared) and ``previous_i
 - ``absorbed``: ``identifier_type`` is ``profile_id``, ``identifier_value`` an id that was absorbed,
   ``customer_id`` the one that stands for it now.
 
-Makes ``customers.customer_id`` stable, and ``identities_next``, the previous identities of the next run
-(a view: ``identities``, ``customers`` and ``remembered_identities`` must outlive it), and ``id_events``.
+Makes ``customers.customer_id`` stable, ``remembered_identities`` and ``id_events``; `identities_next` tells
+the previous identities of the next run.
 """
 
 from __future__ import annotations
@@ -46,6 +46,24 @@ from airflow_provider_customer360.unify.quoting import literal
 PROFILE_ID = "profile_id"
 
 _DOING = "keeping customer ids"
+
+
+def identities_next(part: int = 0, parts: int = 1) -> str:
+    """The query of the previous identities of the next run, or of those of one part of the customers.
+
+    Also ``node`` and ``customer``, NULL for what the data no longer says.
+    """
+    told, named = (
+        f"(FROM {table} WHERE coalesce(customer, 0) % {parts} = {part}) AS {table}"
+        for table in ("identities", "customers")
+    )
+    query = (
+        "SELECT identifier_type, identifier_value, customer_id, "
+        "CASE WHEN customer IS NULL THEN 'shared' ELSE 'linked' END AS status, "
+        f"first_seen, last_seen, records, data_sources, node, customer FROM {told} "
+        f"LEFT JOIN {named} USING (customer)"
+    )
+    return query if part else f"{query} UNION ALL SELECT *, NULL, NULL FROM remembered_identities"
 
 
 def keep_ids(engine: Engine) -> None:
@@ -160,7 +178,7 @@ def _name_customers(engine: Engine) -> None:
 
 
 def _remember(engine: Engine) -> None:
-    """Table ``remembered_identities``, what the data no longer says, and view ``identities_next``."""
+    """Table ``remembered_identities``: what the data no longer says."""
     profile_id = literal(PROFILE_ID)
     engine.run(
         "CREATE OR REPLACE TABLE remembered_identities AS "
@@ -176,14 +194,5 @@ def _remember(engine: Engine) -> None:
         "UNION ALL SELECT identifier_type, identifier_value, coalesce(lives_as, customer_id), status, "
         "first_seen, last_seen, records, data_sources FROM past LEFT JOIN fates ON past_id = customer_id "
         "WHERE status = 'absorbed'",
-        doing=_DOING,
-    )
-    engine.run(
-        "CREATE OR REPLACE VIEW identities_next AS "
-        "SELECT identifier_type, identifier_value, customer_id, "
-        "CASE WHEN customer IS NULL THEN 'shared' ELSE 'linked' END AS status, "
-        "first_seen, last_seen, records, data_sources, node, customer "
-        "FROM identities LEFT JOIN customers USING (customer) "
-        "UNION ALL SELECT *, NULL, NULL FROM remembered_identities",
         doing=_DOING,
     )

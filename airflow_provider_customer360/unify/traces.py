@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: What a link takes while SciPy looks for trees, and how many are looked at at a time at least.
 _BYTES_OF_A_LINK, _LEAST_LINKS = 300, 1_000_000
+#: What an identifier takes in a join, roughly.
+_BYTES_OF_AN_IDENTIFIER = 60
 _DOING = "tracing links"
 
 
@@ -27,16 +29,7 @@ def trace(engine: Engine, plan: Plan) -> None:
     ``customer``, ``node``, ``parent``, ``records`` (that carry both) and ``sources`` (the union of their
     `source_bit`; NULL where a rule made the link).
     """
-    bits = " ".join(f"WHEN {index} THEN {source_bit(plan, index)}" for index in range(len(plan.sources)))
-    # Of both ends of a link only one is looked up here: each join keeps all identifiers in memory, or spills.
-    engine.run(
-        "CREATE OR REPLACE TABLE customer_links AS SELECT customer, a, b, t, ta, sources, records FROM ("
-        f"SELECT a, b, t, ta, CASE s {bits} END AS sources, records "
-        "FROM (SELECT * REPLACE (least(a, b) AS a, greatest(a, b) AS b) FROM links) "
-        "ANTI JOIN demanded_links USING (a, b) UNION ALL SELECT a, b, -1, -1, NULL, 0 FROM demanded_links) "
-        "JOIN (SELECT node, customer FROM identities WHERE customer IS NOT NULL) ON node = a",
-        doing=_DOING,
-    )
+    _find_customer_links(engine, plan)
     engine.run(
         "CREATE OR REPLACE TABLE traces AS "
         "SELECT customer, a AS node, b AS parent, records, sources FROM customer_links LIMIT 0"
@@ -46,6 +39,26 @@ def trace(engine: Engine, plan: Plan) -> None:
     for part in range(parts):
         _trace_part(engine, f"customer % {parts} = {part}")
     engine.drop(["customer_links"])
+
+
+def _find_customer_links(engine: Engine, plan: Plan) -> None:
+    """Make ``customer_links``: the links, also those that rules made, with the customer of their ``a``."""
+    bits = " ".join(f"WHEN {index} THEN {source_bit(plan, index)}" for index in range(len(plan.sources)))
+    found = (
+        f"SELECT a, b, t, ta, CASE s {bits} END AS sources, records "
+        "FROM (SELECT * REPLACE (least(a, b) AS a, greatest(a, b) AS b) FROM links) "
+        "ANTI JOIN demanded_links USING (a, b) UNION ALL SELECT a, b, -1, -1, NULL, 0 FROM demanded_links"
+    )
+    (count,) = engine.row("SELECT count(*) FROM identities")
+    parts = engine.parts(count, _BYTES_OF_AN_IDENTIFIER)
+    for part in range(parts):
+        engine.run(
+            f"{'INSERT INTO customer_links' if part else 'CREATE OR REPLACE TABLE customer_links AS'} "
+            f"SELECT customer, a, b, t, ta, sources, records FROM ({found}) JOIN (SELECT node, customer "
+            f"FROM identities WHERE customer IS NOT NULL AND node % {parts} = {part}) ON node = a "
+            f"WHERE a % {parts} = {part}",
+            doing=_DOING,
+        )
 
 
 def _trace_part(engine: Engine, those: str) -> None:

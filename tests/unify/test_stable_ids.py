@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
-from airflow_provider_customer360.unify.stable_ids import keep_ids
+from airflow_provider_customer360.unify.stable_ids import identities_next, keep_ids
 from tests.unify.stable_ids_oracle import Event, Identifier, Published, Seen, expected
 
 TYPES = {"c": "customer_id", "u": "user_id", "e": "email", "p": "phone"}
@@ -93,9 +93,8 @@ def run(
     make("previous_identities", previous, _PUBLISHED)
     keep_ids(engine)
     ids = dict(engine.rows("SELECT customer, customer_id FROM customers"))
-    published = [
-        Published(*row) for row in engine.rows("SELECT * EXCLUDE (node, customer) FROM identities_next")
-    ]
+    rows = engine.rows(f"SELECT * EXCLUDE (node, customer) FROM ({identities_next()})")
+    published = [Published(*row) for row in rows]
     assert len({row[:2] for row in published}) == len(published)
     told = engine.rows(
         "SELECT kind, customer_id, other_customer_id, identifier_type, identifier_value, reason "
