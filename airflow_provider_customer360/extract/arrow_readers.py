@@ -43,7 +43,7 @@ def tables_of_adbc(cursor: Any) -> Iterator[pa.Table]:
 
     from airflow_provider_customer360.unify.frames import table_of
 
-    if cursor.description is None:
+    if not cursor.description:
         raise SourceError(NO_RESULT)
     reader, names = reader_of(cursor), [described[0] for described in cursor.description]
     empty = True

@@ -129,7 +129,7 @@ def _unique_name() -> str:
 
 
 _WAYS = {
-    "psycopg": Way(_psycopg_cursor, POSTGRES_TYPES, cancel=lambda c: c.cancel()),
+    "psycopg": Way(_psycopg_cursor, POSTGRES_TYPES, cancel=lambda c: c.cancel_safe(timeout=5)),
     "psycopg2": Way(_psycopg2_cursor, POSTGRES_TYPES, cancel=lambda c: c.cancel()),
     "MySQLdb": Way(
         lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc

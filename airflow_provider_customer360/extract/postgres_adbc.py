@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.failures import is_transient
@@ -38,6 +37,14 @@ class Unsuitable(Exception):
     """ADBC cannot read this as psycopg does; the text says why."""
 
 
+def driver() -> Any:
+    """ADBC's driver for Postgres; None if it is not installed."""
+    try:
+        return import_module(f"{_DRIVER}.dbapi")
+    except ImportError:
+        return None
+
+
 class AdbcRows:
     """The rows of a query, as tables with the types that psycopg's rows would get.
 
@@ -51,7 +58,7 @@ class AdbcRows:
     """
 
     def __init__(self, connection: Any, description: Sequence[Any], sql: str) -> None:
-        if find_spec(_DRIVER) is None:
+        if driver() is None:
             raise Unsuitable("adbc-driver-postgresql is not installed")
         self._description = description
         self._readings = _readings(connection, description)
@@ -161,7 +168,7 @@ def _connected_like(connection: Any) -> Any:
     if connection.info.server_version < 120_000:
         raise Unsuitable("the server is older than PostgreSQL 12")
     try:
-        connected = import_module(f"{_DRIVER}.dbapi").connect(_conninfo(connection))
+        connected = driver().connect(_conninfo(connection))
     except Exception:
         raise Unsuitable("ADBC cannot connect") from None
     try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import parse_table
+from airflow_provider_customer360.extract import postgres_adbc
 from airflow_provider_customer360.extract.arrow_readers import NO_RESULT, tables_of_adbc, tables_of_duckdb
 from airflow_provider_customer360.extract.cursors import Way, table, way_of
 from airflow_provider_customer360.extract.failures import TransientSourceError, retold
@@ -47,6 +48,7 @@ class Query:
         self._hook, self._sql, self._parameters = hook, sql, parameters
         self._batch_rows = batch_rows
         self._connection: Any = None
+        self._adbc: AdbcRows | None = None
         self._cancel: Callable[[], None] = lambda: None
 
     def connect(self) -> bool:
@@ -63,6 +65,7 @@ class Query:
         try:
             self._connection = self._hook.get_conn()
             self._cancel = lambda: self._way.cancel(self._connection)
+            postgres_adbc.driver()  # it imports pandas and polars, which other threads must not see half of
             return self._driver == "adbc_driver_manager" or self._way.any_thread
         except Exception as error:
             failure = retold(error, self._hook).with_traceback(error.__traceback__)
@@ -98,9 +101,9 @@ class Query:
 
     def close(self) -> None:
         """Disconnect; harmless when repeated."""
-        if self._connection is not None:
+        for one in filter(None, (self._adbc, self._connection)):
             with suppress(Exception):
-                self._connection.close()
+                one.close()
 
     @property
     def _driver(self) -> str | None:
@@ -126,7 +129,8 @@ class Query:
             yield from self._rows(cursor, way)
         finally:
             if not way.drains:
-                cursor.close()
+                with suppress(Exception):  # its connection is gone, or went before
+                    cursor.close()
 
     def _rows(self, cursor: Any, way: Way) -> Iterator[pa.Table]:
         driver, unsuitable = self._driver, ""
@@ -152,8 +156,8 @@ class Query:
         try:
             if self._parameters:
                 raise Unsuitable("its SQL has parameters")
-            rows = AdbcRows(self._connection, list(cursor.description or ()), self._sql)
-            with closing(rows):
+            self._adbc = AdbcRows(self._connection, list(cursor.description or ()), self._sql)
+            with closing(self._adbc) as rows:
                 self._cancel = rows.cancel
                 rows.execute()
                 self.way = "ADBC"

@@ -371,6 +371,47 @@ def test_a_query_is_cancelled(database: str) -> None:
     assert time.monotonic() - begun < 10
 
 
+def test_a_connection_of_adbc_gives_the_same(database: str) -> None:
+    """What Postgres's driver has no type for becomes what psycopg makes of it, with values and without."""
+    from adbc_driver_postgresql import dbapi
+
+    columns = {
+        "i": "1", "n": "1.50", "m": "'123456789012345678901'::numeric", "j": "'{}'::jsonb", "t": "'x'::text",
+        "f": "0.5::float8", "u": "'00000000-0000-0000-0000-00000000000a'::uuid", "d": "date '2024-01-01'",
+        "z": "timestamptz '2024-01-01 05:00+02'", "b": "true", "y": "'a'::bytea", "a": "array[1]",
+    }  # fmt: skip
+    sql = f"SELECT {', '.join(f'{value} AS {name}' for name, value in columns.items())}"
+    query = Query(Hook(lambda: dbapi.connect(database)), sql)  # type: ignore[arg-type]
+    with _without_adbc():
+        _, by_cursor = _read(database, sql)
+    assert _told(list(query)) == _told(by_cursor)
+    assert query.way == "ADBC"
+    empty = Query(Hook(lambda: dbapi.connect(database)), f"{sql} WHERE false")  # type: ignore[arg-type]
+    assert [(one.num_rows, one.column_names) for one in empty] == [(0, list(columns))]
+    changing = Query(Hook(lambda: dbapi.connect(database)), "CREATE TABLE kinds.made (a int)")  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match="give one SELECT"):
+        list(changing)
+    failing = Query(Hook(lambda: dbapi.connect(database)), "SELECT * FROM nowhere")  # type: ignore[arg-type]
+    with pytest.raises(SourceError, match='42P01\\): relation "nowhere" does not exist'):
+        list(failing)
+
+
+def test_sqlite_by_adbc(tmp_path: Path) -> None:
+    """Columns of numbers and texts, with NULLs in front and parameters."""
+    from adbc_driver_sqlite import dbapi
+
+    with dbapi.connect(str(tmp_path / "a.db")) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (n INTEGER, s TEXT)")
+        cursor.execute("INSERT INTO t VALUES (NULL, NULL), (7, 'x')")
+        connection.commit()
+    hook: Any = Hook(lambda: dbapi.connect(str(tmp_path / "a.db")))
+    (found,) = Query(hook, "SELECT * FROM t")
+    assert found.to_pylist() == [{"n": None, "s": None}, {"n": 7, "s": "x"}]
+    assert [str(field.type) for field in found.schema] == ["int64", "large_string"]
+    (found,) = Query(hook, "SELECT s FROM t WHERE n = ?", [7])
+    assert found.to_pylist() == [{"s": "x"}]
+
+
 def test_no_session_stays(database: str) -> None:
     """Read to the end or stopped early."""
 
