@@ -138,7 +138,7 @@ _WAYS = {
     "pymysql": Way(
         lambda c: c.cursor(import_module("pymysql.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
     ),
-    "duckdb": Way(lambda c: c.cursor(), cancel=lambda c: c.interrupt()),
 }
-# SQLite's connections, for one, belong to the thread that opened them.
+# SQLite's connections belong to the thread that opened them; DuckDB, which works in this process with threads
+# of its own, may open a file for one at a time.
 _ANY_DRIVER = Way(lambda connection: connection.cursor(), any_thread=False)

@@ -66,7 +66,7 @@ class Query:
             self._connection = self._hook.get_conn()
             self._cancel = lambda: self._way.cancel(self._connection)
             postgres_adbc.driver()  # it imports pandas and polars, which other threads must not see half of
-            return self._driver == "adbc_driver_manager" or self._way.any_thread
+            return self._way.any_thread
         except Exception as error:
             failure = retold(error, self._hook).with_traceback(error.__traceback__)
         # Raised after the handler, so that not even __context__ holds the driver's message. The traceback
@@ -135,7 +135,7 @@ class Query:
     def _rows(self, cursor: Any, way: Way) -> Iterator[pa.Table]:
         driver, unsuitable = self._driver, ""
         if driver == "adbc_driver_manager":
-            self.way, self._cancel = "ADBC", cursor.adbc_cancel
+            self.way = "ADBC"
             yield from tables_of_adbc(cursor)
             return
         if driver == "psycopg":

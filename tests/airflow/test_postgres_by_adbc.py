@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ from hypothesis import strategies as st
 from airflow_provider_customer360.extract import postgres_adbc
 from airflow_provider_customer360.extract.postgres_columns import numeric_column
 from airflow_provider_customer360.extract.sql import Query, TransientSourceError
+from airflow_provider_customer360.unify.config import Source
+from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import SourceError
 from airflow_provider_customer360.unify.frames import objects_column
+from airflow_provider_customer360.unify.reading import read_sources
 from tests.conftest import Postgres, unavailable
 
 
@@ -415,22 +418,47 @@ def test_sqlite_by_adbc(tmp_path: Path) -> None:
 def test_no_session_stays(database: str) -> None:
     """Read to the end or stopped early."""
 
-    def sessions() -> int:
-        with psycopg.connect(database, autocommit=True) as other:
-            sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stays'"
-            return int(other.execute(sql).fetchall()[0][0])
-
     hook: Any = Hook(lambda: psycopg.connect(database, application_name="stays"))
     sql = "SELECT n, repeat('x', 100) AS x FROM generate_series(1, 1000000) n"
     batches: Any = iter(Query(hook, sql))
     next(batches)
-    assert sessions() == 1
+    assert _sessions(database, "stays") == 1
     batches.close()
     list(Query(hook, "SELECT 1 AS a"))
     deadline = time.monotonic() + 10
-    while sessions() and time.monotonic() < deadline:
+    while _sessions(database, "stays") and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert sessions() == 0
+    assert _sessions(database, "stays") == 0
+
+
+def _sessions(dsn: str, application: str) -> int:
+    sql = f"SELECT count(*) FROM pg_stat_activity WHERE application_name = '{application}'"
+    with psycopg.connect(dsn, autocommit=True) as other:
+        return int(other.execute(sql).fetchall()[0][0])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("adbc", [True, False])
+def test_sources_that_are_read_at_once(database: str, adbc: bool) -> None:
+    """All rows of all of them; where one fails, the others' queries end and no session stays."""
+
+    def given(**queries: str) -> dict[str, Source]:
+        hook: Any = Hook(lambda: psycopg.connect(database, application_name="at_once"))
+        return {name: Source(data=Query(hook, sql)) for name, sql in queries.items()}
+
+    many = "SELECT n, repeat('x', 100) AS x FROM generate_series(1, {}) n"
+    failing = "SELECT 1 / (n - 300000) AS n, repeat('x', 100) AS x FROM generate_series(1, 400000) n"
+    with nullcontext() if adbc else _without_adbc(), Engine() as engine:
+        staged = read_sources(engine, given(**{f"s{k}": many.format(k * 50_000) for k in range(6)}))
+        assert [one.rows for one in staged.values()] == [k * 50_000 for k in range(6)]
+        begun = time.monotonic()
+        slow, long = "SELECT pg_sleep(60)::text AS s", many.format(100_000_000)
+        with pytest.raises(SourceError, match="22012"):
+            read_sources(engine, given(slow=slow, failing=failing, long=long, more="SELECT 1"))
+        assert time.monotonic() - begun < 30
+    deadline = time.monotonic() + 10
+    while _sessions(database, "at_once") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _sessions(database, "at_once") == 0
 
 
 def test_memory_is_that_of_batches(database: str) -> None:
