@@ -28,7 +28,8 @@ _SESSION = """
 SELECT * FROM (VALUES
   ('user', current_user::text), ('login', session_user::text), ('database', current_database()::text),
   ('schemas', current_schemas(true)::text),
-  ('encryption', (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())::text)
+  ('encryption', (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())::text),
+  ('encryption by GSSAPI', (SELECT encrypted FROM pg_stat_gssapi WHERE pid = pg_backend_pid())::text)
 ) AS own (name, setting) UNION ALL SELECT name, setting FROM pg_settings
 """
 
@@ -192,11 +193,11 @@ def _check_session(connection: Any, connected: Any) -> None:
     for name in wanted | found:
         if wanted.get(name) != found.get(name):
             raise Unsuitable(f"its session would have another {name}")
-    if found["client_encoding"] != "UTF8":
+    if found.get("client_encoding") != "UTF8":
         raise Unsuitable("its session is not in UTF8")
-    if int(found["extra_float_digits"]) < 1:
+    if int(found.get("extra_float_digits", 0)) < 1:
         raise Unsuitable("its session rounds numbers")
-    if found["statement_timeout"] != "0":  # a cursor meets it anew with every batch
+    if found.get("statement_timeout") != "0":  # a cursor meets it anew with every batch
         raise Unsuitable("a statement_timeout is set")
 
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import parse_table
-from airflow_provider_customer360.extract import postgres_adbc
 from airflow_provider_customer360.extract.arrow_readers import NO_RESULT, tables_of_adbc, tables_of_duckdb
 from airflow_provider_customer360.extract.cursors import Way, table, way_of
 from airflow_provider_customer360.extract.failures import TransientSourceError, retold
-from airflow_provider_customer360.extract.postgres_adbc import AdbcRows, Unsuitable
+from airflow_provider_customer360.extract.postgres_adbc import AdbcRows, Unsuitable, driver
 from airflow_provider_customer360.unify.errors import ConfigError, Customer360Error, SourceError
 
 if TYPE_CHECKING:
@@ -65,7 +64,8 @@ class Query:
         try:
             self._connection = self._hook.get_conn()
             self._cancel = lambda: self._way.cancel(self._connection)
-            postgres_adbc.driver()  # it imports pandas and polars, which other threads must not see half of
+            if self._driver == "psycopg":
+                driver()  # imports pandas and polars, of which other threads must not see half
             return self._way.any_thread
         except Exception as error:
             failure = retold(error, self._hook).with_traceback(error.__traceback__)
@@ -114,51 +114,58 @@ class Query:
         return way_of(self._driver)
 
     def _batches(self, cursors: list[Any]) -> Iterator[pa.Table]:
-        if self._driver == "duckdb":
+        name, unsuitable = self._driver, ""
+        if name == "duckdb":
             self.way = "DuckDB's Arrow"
             yield from tables_of_duckdb(self._connection, self._sql, self._parameters, self._batch_rows)
             return
-        way = self._way
-        way.prepare(self._connection)
-        cursor = way.cursor(self._connection)
-        cursors.append(cursor)
+        self._way.prepare(self._connection)
+        cursor = self._executed(cursors)
         try:
-            # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
-            given = (self._parameters,) if self._parameters else ()
-            cursor.execute(self._sql, *given)
-            yield from self._rows(cursor, way)
+            if name == "adbc_driver_manager":
+                self.way = "ADBC"
+                yield from tables_of_adbc(cursor)
+                return
+            if name == "psycopg":
+                unsuitable = yield from self._batches_by_adbc(cursor)
+                if not unsuitable:
+                    return
+                cursor = self._executed(cursors) if cursor.closed else cursor
+            self.way = f"{name or 'cursor'} in batches{unsuitable}"
+            yield from self._batches_by_cursor(cursor)
         finally:
-            if not way.drains:
+            if not self._way.drains:
                 with suppress(Exception):  # its connection is gone, or went before
                     cursor.close()
 
-    def _rows(self, cursor: Any, way: Way) -> Iterator[pa.Table]:
-        driver, unsuitable = self._driver, ""
-        if driver == "adbc_driver_manager":
-            self.way = "ADBC"
-            yield from tables_of_adbc(cursor)
-            return
-        if driver == "psycopg":
-            unsuitable = yield from self._rows_by_adbc(cursor)
-            if not unsuitable:
-                return
-        self.way = f"{driver or 'cursor'} in batches{unsuitable}"
+    def _executed(self, cursors: list[Any]) -> Any:
+        cursor = self._way.cursor(self._connection)
+        cursors.append(cursor)
+        # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
+        given = (self._parameters,) if self._parameters else ()
+        cursor.execute(self._sql, *given)
+        return cursor
+
+    def _batches_by_cursor(self, cursor: Any) -> Iterator[pa.Table]:
         # psycopg2 describes the result of a server-side cursor only once it has fetched from it.
         if cursor.description is None and not getattr(cursor, "name", None):
             raise SourceError(NO_RESULT)
         rows = cursor.fetchmany(self._batch_rows)
-        yield table(cursor.description, rows, way.types)
+        yield table(cursor.description, rows, self._way.types)
         while rows and (rows := cursor.fetchmany(self._batch_rows)):
-            yield table(cursor.description, rows, way.types)
+            yield table(cursor.description, rows, self._way.types)
 
-    def _rows_by_adbc(self, cursor: Any) -> Generator[pa.Table, None, str]:
-        """Returns why ADBC does not read them, if so."""
+    def _batches_by_adbc(self, cursor: Any) -> Generator[pa.Table, None, str]:
+        """Returns why ADBC does not read what a cursor of psycopg has executed, if so."""
         try:
             if self._parameters:
                 raise Unsuitable("its SQL has parameters")
             self._adbc = AdbcRows(self._connection, list(cursor.description or ()), self._sql)
             with closing(self._adbc) as rows:
                 self._cancel = rows.cancel
+                # Its lock on a table would be in the way of somebody who is in the way of ADBC.
+                cursor.close()
+                self._connection.rollback()
                 rows.execute()
                 self.way = "ADBC"
                 self._connection.close()

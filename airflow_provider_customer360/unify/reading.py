@@ -65,7 +65,11 @@ def read_sources(engine: Engine, given: Mapping[str, Source]) -> dict[str, Stage
 
 
 class _Readers:
-    """The threads that stage streams, and this one, which stages everything else."""
+    """The threads that stage streams, and this one, which stages everything else.
+
+    Also a single stream has a thread: what a driver waits for in C, no signal interrupts, such as that of a
+    timeout; this thread is interrupted and cancels it.
+    """
 
     def __init__(self, engine: Engine, given: Mapping[str, Source], at_once: int) -> None:
         self.staged: dict[str, Staged] = {}
@@ -78,7 +82,7 @@ class _Readers:
 
     def read(self) -> None:
         """Stage everything; no thread is left, whatever happens."""
-        if self._at_once > 1:
+        if self._at_once:
             import_module("pandas")  # else pyarrow does so in one thread, while others see half of it
         with ThreadPoolExecutor(max(1, self._at_once), thread_name_prefix="source") as pool:
             try:
@@ -102,14 +106,14 @@ class _Readers:
     def _begin(self, name: str, pool: ThreadPoolExecutor) -> None:
         """Stage a source, or let another thread do that once one is free."""
         stream = self._given[name].data
-        threads = self._at_once > 1 and isinstance(stream, Stream)
-        while threads and len(self._running) == self._at_once:
+        is_stream = isinstance(stream, Stream)
+        while is_stream and len(self._running) == self._at_once:
             self._finish(self._wait())
         if self._stopped.is_set():
             return
         self._tell(name)
         try:
-            elsewhere = threads and stream.connect()
+            elsewhere = is_stream and stream.connect()
         except Exception as error:
             self._failed(name, error)
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_customer360.extract import postgres_adbc
+from airflow_provider_customer360.extract import sql as sql_module
 from airflow_provider_customer360.extract.postgres_columns import numeric_column
 from airflow_provider_customer360.extract.sql import Query, TransientSourceError
 from airflow_provider_customer360.unify.config import Source
@@ -362,8 +364,6 @@ def test_a_lost_connection_is_transient(database: str) -> None:
 
 def test_a_query_is_cancelled(database: str) -> None:
     """From another thread, before there is a row."""
-    import threading
-
     query = Query(Hook(lambda: psycopg.connect(database)), "SELECT pg_sleep(30)::text AS s")  # type: ignore[arg-type]
     timer = threading.Timer(0.5, query.cancel)
     timer.start()
@@ -372,6 +372,53 @@ def test_a_query_is_cancelled(database: str) -> None:
         list(query)
     timer.join()
     assert time.monotonic() - begun < 10
+
+
+def test_floating_point_sums_and_order_are_the_cursors(database: str) -> None:
+    """Where the server would let workers help, who add and deliver in any order."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kinds.f AS SELECT random() AS f FROM generate_series(1, 200000)")
+    costs = ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size")
+    options = " ".join(f"-c {name}=0" for name in costs)
+    for sql in ("SELECT sum(f) AS s FROM kinds.f", "SELECT f FROM kinds.f WHERE f < 0.5"):
+        way, by_adbc, by_cursor = _both(database, sql, options=options)
+        assert way == "ADBC"
+        assert by_adbc == by_cursor
+
+
+def test_somebody_who_waits_for_the_table_is_not_waited_for(database: str) -> None:
+    """An ALTER TABLE that queues after describing would wait for one session, and stop the other."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("CREATE TABLE kinds.locked AS SELECT 1 AS a")
+    altering: list[threading.Thread] = []
+
+    def alter() -> None:
+        with psycopg.connect(database, autocommit=True, options="-c lock_timeout=20s") as connection:
+            connection.execute("ALTER TABLE kinds.locked ADD COLUMN b int")
+
+    class Slow(postgres_adbc.AdbcRows):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            altering.append(threading.Thread(target=alter))
+            altering[0].start()
+            time.sleep(0.5)
+
+    begun = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql_module, "AdbcRows", Slow)
+        way, tables = _read(database, "SELECT a FROM kinds.locked")
+    altering[0].join()
+    assert (way, tables[0].num_rows) == ("ADBC", 1)
+    assert time.monotonic() - begun < 10
+
+
+def test_a_server_that_refuses_copy_is_read_by_the_cursor(database: str) -> None:
+    """What psycopg has declared before is declared again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres_adbc, "_selecting", lambda *_: "SELECT no_such_function()")
+        way, tables = _read(database, "SELECT 7 AS a")
+    assert way == "psycopg in batches (ADBC fails with ProgrammingError)"
+    assert tables[0].to_pylist() == [{"a": 7}]
 
 
 def test_a_connection_of_adbc_gives_the_same(database: str) -> None:

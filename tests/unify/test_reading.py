@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -144,11 +145,23 @@ def test_a_stream_of_one_thread_stays_there(engine: Engine) -> None:
     assert there.reader is not threading.main_thread()
 
 
-def test_one_stream_needs_no_thread(engine: Engine) -> None:
-    """And nothing is connected before its turn."""
-    only = Sent(table("x"))
-    read(engine, frame=table("y"), only=only)
-    assert only.reader is threading.main_thread()
+def test_a_timeout_interrupts_whoever_waits_for_a_database(engine: Engine) -> None:
+    """Its signal reaches the main thread, which is not the one that waits, even for a single source."""
+
+    def ring(*_: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    only = Sent(slowly)
+    try:
+        with pytest.raises(TimeoutError):
+            read(engine, only=only)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert only.cancelled.is_set()
+    assert only.calls == ["connect", "close"]
 
 
 @pytest.mark.parametrize("where", ["rows", "connect", "frame"])
