@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from airflow_provider_customer360.unify.errors import SourceError
 
@@ -65,18 +66,17 @@ def reader_of(cursor: Any) -> Any:
 
 
 def _usable(column: pa.ChunkedArray) -> Column:
-    """A column; what Postgres's driver gives as a text of its own kind is read like psycopg reads it."""
+    """A column; what Postgres's driver has no type of Arrow for is read as psycopg reads it."""
     import pyarrow as pa
 
-    from airflow_provider_customer360.extract.postgres_columns import json_column, numeric_column
-    from airflow_provider_customer360.unify.frames import arrow_column
+    from airflow_provider_customer360.extract.postgres_columns import numeric_column
+    from airflow_provider_customer360.unify.frames import arrow_column, objects_column
 
     kind = column.type
-    name = getattr(kind, "extension_name", "")
-    if name == "arrow.opaque" and kind.type_name == "numeric":
-        read = numeric_column
-    elif name == "arrow.json":
-        read = json_column
-    else:
+    native = kind.type_name if getattr(kind, "extension_name", "") == "arrow.opaque" else None
+    if native not in ("numeric", "uuid"):
         return arrow_column(column)
-    return read(pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type))
+    stored = pa.chunked_array([chunk.storage for chunk in column.chunks], kind.storage_type)
+    if native == "numeric":
+        return numeric_column(stored)
+    return objects_column([None if value is None else UUID(bytes=value) for value in stored.to_pylist()])
