@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import XComArg
@@ -14,8 +14,9 @@ from airflow_provider_customer360.unify.config import Source
 from airflow_provider_customer360.unify.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from airflow.providers.common.compat.sdk import BaseOperator, Context
+
+    from airflow_provider_customer360.extract.sql import Query
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ def open_sources(task: BaseOperator, context: Context) -> dict[str, Source]:
     """The task's sources, opened lazily: SQL runs and mapped frames are pulled when they are read.
 
     Raises:
-        ConfigError: a source has the wrong shape, or names a task that is not upstream.
+        ConfigError: a source has the wrong shape, or names a task that is not upstream or a connection that
+            is none of a SQL database.
         SourceError: an upstream task returned no frame.
     """
     sources = Concealed.unwrap(task.sources)  # type: ignore[attr-defined]
@@ -51,13 +53,13 @@ def open_source(task: BaseOperator, context: Context, name: str, spec: Any) -> S
     return Source(data=_frames(name, spec["data"]), **roles)
 
 
-def _query(spec: Mapping[str, Any]) -> Iterator[pa.Table]:
+def _query(spec: Mapping[str, Any]) -> Query:
     from airflow_provider_customer360.database.connections import hook_of
-    from airflow_provider_customer360.extract.sql import read_sql, table_query
+    from airflow_provider_customer360.extract.sql import Query, table_query
 
     hook = hook_of(spec["conn_id"])
     sql = spec["sql"] if "sql" in spec else table_query(hook, spec["table"])
-    yield from read_sql(hook, sql, spec.get("parameters"))
+    return Query(hook, sql, spec.get("parameters"))
 
 
 def _pulled(task: BaseOperator, context: Context, name: str, task_id: str) -> Any:

@@ -6,119 +6,174 @@ with gaps into floats.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from airflow_provider_customer360.database.failures import (
-    code_of,
-    driver_of,
-    is_transient,
-    message_of,
-    number_of,
-)
+from airflow_provider_customer360.database.failures import driver_of
 from airflow_provider_customer360.database.tables import parse_table
-from airflow_provider_customer360.unify.errors import (
-    ConfigError,
-    Customer360Error,
-    SourceError,
-    TransientError,
-)
+from airflow_provider_customer360.extract.arrow_readers import NO_RESULT, tables_of_adbc, tables_of_duckdb
+from airflow_provider_customer360.extract.cursors import Way, table, way_of
+from airflow_provider_customer360.extract.failures import TransientSourceError, retold
+from airflow_provider_customer360.extract.postgres_adbc import AdbcRows, Unsuitable, driver
+from airflow_provider_customer360.unify.errors import ConfigError, Customer360Error, SourceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
+__all__ = ["Query", "TransientSourceError", "read_sql", "table_query"]
+
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 
 
-#: PostgreSQL's type codes (pg_type.oid): a column without any value keeps its type.
-_POSTGRES_TYPES = {
-    16: "bool_",
-    **dict.fromkeys((20, 21, 23), "int64"),
-    **dict.fromkeys((700, 701), "float64"),
-    **dict.fromkeys((25, 1042, 1043), "large_string"),
-    1082: "date32",
-    1114: "timestamp",
-    1184: "timestamptz",
-    1700: "numeric",
-}
-#: MySQL's (enum_field_types). A TEXT is a BLOB there, and a DECIMAL does not tell its digits.
-_MYSQL_TYPES = {
-    **dict.fromkeys((1, 2, 3, 8, 9, 13), "int64"),
-    **dict.fromkeys((4, 5), "float64"),
-    7: "timestamptz",
-    10: "date32",
-    12: "timestamp",
-    16: "bits",
-    **dict.fromkeys((15, 253, 254), "large_string"),
-}
+class Query:
+    """The rows of a query, to be read once, by the fastest way that gives them as they are.
 
-
-@dataclass(frozen=True)
-class _Way:
-    """How a driver streams rows.
+    Args:
+        hook: the hook of the connection to read.
+        sql: one query.
+        parameters: values for the placeholders of the database's driver.
+        batch_rows: rows in memory at a time; where ADBC reads, it goes by bytes instead.
 
     Attributes:
-        cursor: gives a cursor that does not fetch the whole result at once.
-        types: the driver's type codes, as far as they are known.
-        drains: closing the cursor early would read all that is left; closing the connection does not.
-        prepare: is given the connection first.
+        way: how the rows are read, in words; known with the first of them.
     """
 
-    cursor: Callable[[Any], Any]
-    types: Mapping[int, str] = field(default_factory=dict)
-    drains: bool = False
-    prepare: Callable[[Any], None] = lambda connection: None
+    def __init__(
+        self, hook: DbApiHook, sql: str, parameters: Parameters = None, *, batch_rows: int = 50_000
+    ) -> None:
+        self.way = ""
+        self._hook, self._sql, self._parameters = hook, sql, parameters
+        self._batch_rows = batch_rows
+        self._connection: Any = None
+        self._adbc: AdbcRows | None = None
+        self._cancel: Callable[[], None] = lambda: None
 
+    def connect(self) -> bool:
+        """Connect, in the thread that Airflow lets ask for connections and secrets.
 
-def _psycopg2_cursor(connection: Any) -> Any:
-    # The class is stated because a connection's extras may ask for rows as dictionaries.
-    plain = import_module("psycopg2.extensions").cursor
-    return connection.cursor(name=_unique_name(), cursor_factory=plain)
+        Returns:
+            Whether another thread may read the rows.
 
+        Raises:
+            SourceError: there is no such connection.
+            TransientSourceError: the connection is refused.
+        """
+        failure: SourceError | None = None
+        try:
+            self._connection = self._hook.get_conn()
+            self._cancel = lambda: self._way.cancel(self._connection)
+            if self._driver == "psycopg":
+                driver()  # imports pandas and polars, of which other threads must not see half
+            return self._way.any_thread
+        except Exception as error:
+            failure = retold(error, self._hook).with_traceback(error.__traceback__)
+        # Raised after the handler, so that not even __context__ holds the driver's message. The traceback
+        # stays: it has the lines of the code and no message.
+        raise failure
 
-def _psycopg_cursor(connection: Any) -> Any:
-    return connection.cursor(name=_unique_name(), row_factory=import_module("psycopg.rows").tuple_row)
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Batches, of which one without rows tells the columns of a query that has none.
 
+        Raises:
+            SourceError: the SQL fails or returns no rows and columns.
+            TransientSourceError: the connection is lost.
+        """
+        if self._connection is None:
+            self.connect()
+        failure: SourceError | None = None
+        cursors: list[Any] = []  # MySQL's reads all that is left when it goes, unless its connection did
+        try:
+            with closing(self._connection):
+                yield from self._batches(cursors)
+        except Customer360Error:
+            raise
+        except Exception as error:
+            failure = retold(error, self._hook).with_traceback(error.__traceback__)
+        if failure is not None:  # as above
+            raise failure
 
-def _in_utc(connection: Any) -> None:
-    """Let MySQL give a TIMESTAMP, which is an instant, in UTC; a DATETIME stays what it is."""
-    if hasattr(connection, "set_character_set"):  # else old libraries lose what is not in latin1
-        connection.set_character_set("utf8mb4")
-    with closing(connection.cursor()) as cursor:
-        cursor.execute("SET SESSION time_zone = '+00:00'")
+    def cancel(self) -> None:
+        """Let the database end the query that another thread is reading, if it can."""
+        with suppress(Exception):
+            self._cancel()
 
+    def close(self) -> None:
+        """Disconnect; harmless when repeated."""
+        for one in filter(None, (self._adbc, self._connection)):
+            with suppress(Exception):
+                one.close()
 
-def _unique_name() -> str:
-    return f"customer360_{uuid4().hex}"
+    @property
+    def _driver(self) -> str | None:
+        return driver_of(type(self._connection))
 
+    @property
+    def _way(self) -> Way:
+        return way_of(self._driver)
 
-#: Driver (top module of the connection's class) -> its way; DuckDB speaks Arrow and needs none.
-_WAYS = {
-    "psycopg": _Way(_psycopg_cursor, _POSTGRES_TYPES),
-    "psycopg2": _Way(_psycopg2_cursor, _POSTGRES_TYPES),
-    "MySQLdb": _Way(
-        lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
-    ),
-    "mysql": _Way(lambda c: c.cursor(), _MYSQL_TYPES, True, _in_utc),
-    "pymysql": _Way(
-        lambda c: c.cursor(import_module("pymysql.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
-    ),
-}
-_ANY_DRIVER = _Way(lambda connection: connection.cursor())
+    def _batches(self, cursors: list[Any]) -> Iterator[pa.Table]:
+        name, unsuitable = self._driver, ""
+        if name == "duckdb":
+            self.way = "DuckDB's Arrow"
+            yield from tables_of_duckdb(self._connection, self._sql, self._parameters, self._batch_rows)
+            return
+        self._way.prepare(self._connection)
+        cursor = self._executed(cursors)
+        try:
+            if name == "adbc_driver_manager":
+                self.way = "ADBC"
+                yield from tables_of_adbc(cursor)
+                return
+            if name == "psycopg":
+                unsuitable = yield from self._batches_by_adbc(cursor)
+                if not unsuitable:
+                    return
+                cursor = self._executed(cursors) if cursor.closed else cursor
+            self.way = f"{name or 'cursor'} in batches{unsuitable}"
+            yield from self._batches_by_cursor(cursor)
+        finally:
+            if not self._way.drains:
+                with suppress(Exception):  # its connection is gone, or went before
+                    cursor.close()
 
-_ABOUT_NAMES = frozenset({"CatalogException", "BinderException"})
-#: MySQL's numbers: no such database, column or table.
-_ABOUT_NAMES_IN_MYSQL = frozenset({1049, 1054, 1146})
-_NO_RESULT = "The SQL of the source returns no rows and columns; give one SELECT."
+    def _executed(self, cursors: list[Any]) -> Any:
+        cursor = self._way.cursor(self._connection)
+        cursors.append(cursor)
+        # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
+        given = (self._parameters,) if self._parameters else ()
+        cursor.execute(self._sql, *given)
+        return cursor
 
+    def _batches_by_cursor(self, cursor: Any) -> Iterator[pa.Table]:
+        # psycopg2 describes the result of a server-side cursor only once it has fetched from it.
+        if cursor.description is None and not getattr(cursor, "name", None):
+            raise SourceError(NO_RESULT)
+        rows = cursor.fetchmany(self._batch_rows)
+        yield table(cursor.description, rows, self._way.types)
+        while rows and (rows := cursor.fetchmany(self._batch_rows)):
+            yield table(cursor.description, rows, self._way.types)
 
-class TransientSourceError(SourceError, TransientError):
-    """A failure that passes by itself: connection lost or refused, server restarting, file in use."""
+    def _batches_by_adbc(self, cursor: Any) -> Generator[pa.Table, None, str]:
+        """Returns why ADBC does not read what a cursor of psycopg has executed, if so."""
+        try:
+            if self._parameters:
+                raise Unsuitable("its SQL has parameters")
+            self._adbc = AdbcRows(self._connection, list(cursor.description or ()), self._sql)
+            with closing(self._adbc) as rows:
+                self._cancel = rows.cancel
+                # Its lock on a table would be in the way of somebody who is in the way of ADBC.
+                cursor.close()
+                self._connection.rollback()
+                rows.execute()
+                self.way = "ADBC"
+                self._connection.close()
+                yield from rows
+            return ""
+        except Unsuitable as reason:
+            self._cancel = lambda: self._way.cancel(self._connection)
+            return f" ({reason})"
 
 
 def read_sql(
@@ -126,31 +181,10 @@ def read_sql(
 ) -> Iterator[pa.Table]:
     """The rows of a query in batches; a query without rows gives one empty table with its columns.
 
-    The connection is opened when the first batch is asked for, and closed with the iterator.
-
-    Args:
-        hook: the hook of the connection to read.
-        sql: one query.
-        parameters: values for the placeholders of the database's driver.
-        batch_rows: rows in memory at a time.
-
-    Raises:
-        SourceError: there is no such connection, the SQL fails or returns no rows and columns.
-        TransientSourceError: the connection is lost or refused.
+    The connection is opened when the first batch is asked for, and closed with the iterator. For the
+    arguments and what is raised see `Query`.
     """
-    failure: SourceError | None = None
-    cursors: list[Any] = []  # MySQL's reads all that is left when it goes, unless its connection went before
-    try:
-        with closing(hook.get_conn()) as connection:
-            yield from _batches(connection, cursors, sql, parameters, batch_rows)
-    except Customer360Error:
-        raise
-    except Exception as error:
-        failure = _retold(error, hook).with_traceback(error.__traceback__)
-    # Raised after the handler, so that not even __context__ holds the driver's message. The traceback
-    # stays: it has the lines of the code and no message.
-    if failure is not None:
-        raise failure
+    yield from Query(hook, sql, parameters, batch_rows=batch_rows)
 
 
 def table_query(hook: DbApiHook, table: str) -> str:
@@ -166,115 +200,3 @@ def table_query(hook: DbApiHook, table: str) -> str:
             f"table is {table!r}; give 'name' or 'schema.name', and put a part that has a dot in double "
             "quotes, such as '\"my.table\"'."
         ) from None
-
-
-def _batches(
-    connection: Any, cursors: list[Any], sql: str, parameters: Parameters, batch_rows: int
-) -> Iterator[pa.Table]:
-    driver = driver_of(type(connection))
-    if driver == "duckdb":
-        yield from _arrow_of_duckdb(connection, sql, parameters, batch_rows)
-        return
-    way = _WAYS.get(driver or "", _ANY_DRIVER)
-    way.prepare(connection)
-    cursor = way.cursor(connection)
-    cursors.append(cursor)
-    try:
-        # Without parameters none are passed: a driver then leaves a percent sign in the SQL alone.
-        cursor.execute(sql, parameters) if parameters else cursor.execute(sql)
-        # psycopg2 describes the result of a server-side cursor only once it has fetched from it.
-        if cursor.description is None and not getattr(cursor, "name", None):
-            raise SourceError(_NO_RESULT)
-        rows = cursor.fetchmany(batch_rows)
-        yield _table(cursor.description, rows, way.types)
-        while rows and (rows := cursor.fetchmany(batch_rows)):
-            yield _table(cursor.description, rows, way.types)
-    finally:
-        if not way.drains:
-            cursor.close()
-
-
-def _arrow_of_duckdb(
-    connection: Any, sql: str, parameters: Parameters, batch_rows: int
-) -> Iterator[pa.Table]:
-    from airflow_provider_customer360.unify.frames import arrow_tables
-
-    statements = connection.extract_statements(sql)
-    if not statements or [kind.name for kind in statements[-1].expected_result_type] != ["QUERY_RESULT"]:
-        raise SourceError(_NO_RESULT)
-    # A relation streams; execute() would build the whole result first.
-    relation = connection.sql(sql, params=parameters or None)
-    # Its name before DuckDB 1.5 is the second one.
-    read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
-    yield from arrow_tables(read(batch_rows))
-
-
-def _table(description: Sequence[Any], rows: Sequence[Sequence[Any]], types: Mapping[int, str]) -> pa.Table:
-    import pyarrow as pa
-
-    from airflow_provider_customer360.unify.frames import objects_column, table_of
-
-    columns = []
-    values: Any = zip(*rows, strict=True) if rows else [()] * len(description)
-    for described, column in zip(description, values, strict=True):
-        if types.get(described[1]) == "bits":
-            column = [_number(value) for value in column]
-        array, unusable = objects_column(column)
-        declared = None if unusable else _declared(described, types)
-        with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):  # the values know better then
-            array = array if declared is None else array.cast(declared)
-        columns.append((array, unusable))
-    return table_of([described[0] for described in description], columns)
-
-
-def _number(bits: Any) -> Any:
-    """A BIT as a number, which only one of MySQL's drivers makes of it."""
-    return int.from_bytes(bits) if isinstance(bits, bytes) else bits
-
-
-def _declared(described: Sequence[Any], types: Mapping[int, str]) -> pa.DataType | None:
-    import pyarrow as pa
-
-    name = types.get(described[1]) if types else None
-    if name == "numeric":
-        precision, scale = described[4], described[5]
-        bounded = precision and 0 < precision <= 38 and 0 <= (scale or 0) <= precision
-        return pa.decimal128(precision, scale or 0) if bounded else None
-    if name in ("timestamp", "timestamptz"):
-        return pa.timestamp("us", "UTC" if name == "timestamptz" else None)
-    return getattr(pa, {"bits": "int64"}.get(name, name))() if name else None
-
-
-def _retold(error: Exception, hook: DbApiHook) -> SourceError:
-    """A driver's error without what may quote a row."""
-    from airflow.providers.common.compat.sdk import AirflowNotFoundException
-
-    conn_id = hook.get_conn_id()
-    if isinstance(error, AirflowNotFoundException):
-        return SourceError(
-            f"There is no connection {conn_id!r}. Create it in the UI (Admin, Connections), with `airflow "
-            f"connections add {conn_id!r} --conn-uri ...`, or in the variable AIRFLOW_CONN_{conn_id.upper()}."
-        )
-    code, name = number_of(error) or code_of(error), type(error).__name__
-    label = f"{name} ({code})" if code else name
-    message = _harmless_message(error, code)
-    told = f": {message}" if message else "; its message may quote customers and is left out."
-    kind = TransientSourceError if is_transient(error) else SourceError
-    return kind(f"The query over connection {conn_id!r} failed with {label}{told}")
-
-
-def _harmless_message(error: Exception, code: str | int | None) -> str | None:
-    """The database's message where it is about names: SQLSTATE class 42, a catalog, a missing module."""
-    if isinstance(error, ImportError):
-        return str(error)
-    message = None
-    if code in _ABOUT_NAMES_IN_MYSQL:
-        return message_of(error)
-    if isinstance(code, str) and code.startswith("42"):
-        message = getattr(getattr(error, "diag", None), "message_primary", None)
-    elif driver_of(type(error)) == "duckdb" and type(error).__name__ in _ABOUT_NAMES:
-        message = str(error).partition("\n")[0]
-    elif str(error).startswith(("no such table: ", "no such column: ")):  # SQLite
-        message = str(error)
-    # A text literal of the SQL may be a parameter: a syntax error is reported near one.
-    return message if message and "'" not in message else None

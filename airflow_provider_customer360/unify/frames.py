@@ -103,13 +103,14 @@ def table_of(names: Iterable[Any], columns: Iterable[Column]) -> pa.Table:
 
 def _opened(data: Any) -> Iterable[pa.Table] | None:
     """The tables of one frame; None when the data is no frame."""
-    # Asked of sys.modules, not imported: who hands over no pandas frame need not pay for pandas.
+    # Asked of sys.modules, not imported: who hands over no pandas frame need not pay for pandas. What another
+    # thread is importing just now lacks its classes, and nobody can have made a frame of them.
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
-    if pandas is not None and isinstance(data, pandas.DataFrame):
+    if isinstance(data, getattr(pandas, "DataFrame", ())):
         return [_from_pandas(data, pandas)]
-    if polars is not None and isinstance(data, polars.DataFrame):
+    if isinstance(data, getattr(polars, "DataFrame", ())):
         return [_from_polars(data, polars)]
-    if polars is not None and isinstance(data, polars.LazyFrame):
+    if isinstance(data, getattr(polars, "LazyFrame", ())):
         return (_from_polars(batch, polars) for batch in _collected(data))
     if isinstance(data, pa.RecordBatch):
         data = pa.Table.from_batches([data])

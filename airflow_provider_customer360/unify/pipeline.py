@@ -28,6 +28,7 @@ from airflow_provider_customer360.unify.pii import check_names
 from airflow_provider_customer360.unify.previous import past_types, read_previous
 from airflow_provider_customer360.unify.progress import Stage
 from airflow_provider_customer360.unify.protection import Protection, protect_profiles
+from airflow_provider_customer360.unify.reading import read_sources
 from airflow_provider_customer360.unify.recall import plain_ids, recall_hashed
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
@@ -35,8 +36,6 @@ from airflow_provider_customer360.unify.resources import Resources
 from airflow_provider_customer360.unify.result import Unified
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.stable_ids import keep_ids
-from airflow_provider_customer360.unify.staged import Staged
-from airflow_provider_customer360.unify.staging import stage
 from airflow_provider_customer360.unify.summary import summarise
 
 log = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ def unify(
         with stage_of("read", "Read sources") as done:
             given = _as_sources(sources)
             with in_order(engine) if config.assignments else nullcontext():
-                staged = {name: _read(engine, i, name, one) for i, (name, one) in enumerate(given.items())}
+                staged = read_sources(engine, given)
             done.rows = sum(one.rows for one in staged.values())
             if not done.rows:
                 raise NoDataError(f"Every source is empty: {', '.join(staged)}.")
@@ -170,14 +169,6 @@ def _as_sources(sources: Mapping[str, Any]) -> dict[str, Source]:
             raise ConfigError(f"A source is named {name!r}; its name must be text that is not blank.")
         named[name] = data if isinstance(data, Source) else Source(data=data)
     return named
-
-
-def _read(engine: Engine, index: int, name: str, source: Source) -> Staged:
-    engine.progress.begin(f"reading {name}")
-    staged = stage(engine.connection, f"source_{index}", source.data, engine.progress.add)
-    seconds = f" in {engine.progress.seconds:.1f} s" if engine.progress.seconds >= 1 else ""
-    log.info("%s: %s rows, %d columns%s", name, f"{staged.rows:,}", len(staged.columns), seconds)
-    return staged
 
 
 def _with_salt(engine: Engine, plan: Plan, config: Config, past: Container[str], salt: str | None) -> Plan:

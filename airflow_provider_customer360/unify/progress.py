@@ -37,6 +37,7 @@ class Progress:
     def __init__(self, percentage: Callable[[], float] = lambda: -1.0) -> None:
         self._percentage = percentage
         self._interval = INTERVAL
+        self._adding = threading.Lock()
         self.begin("")
 
     def begin(self, doing: str) -> None:
@@ -44,8 +45,9 @@ class Progress:
         self.doing, self._rows, self._begun = doing, 0, time.monotonic()
 
     def add(self, rows: int) -> None:
-        """So many more rows have gone through."""
-        self._rows += rows
+        """So many more rows have gone through; several threads may say so."""
+        with self._adding:
+            self._rows += rows
 
     @property
     def rate(self) -> str:

@@ -44,7 +44,7 @@ def stage(
     The connection keeps what the relation reads alive. Time zones are UTC whatever the session's is.
 
     Args:
-        connection: of the engine.
+        connection: of the engine; for an iterable, also a cursor of it that is closed afterwards.
         relation: the name to give.
         data: what to read.
         arrived: is called with the rows of each batch of a stream.
@@ -154,8 +154,8 @@ class _GrowingTable:
 
     def staged(self) -> Staged:
         """What has been staged, once all batches are in."""
-        if not self._columns:
-            create_view(self._connection, self._relation, [], "")
+        if not self._columns:  # a table, for a view would be one of this connection alone
+            self._connection.execute(f"CREATE OR REPLACE TABLE {self._table} AS SELECT NULL AS none LIMIT 0")
         return Staged(self._relation, tuple(self._columns.values()), self._rows)
 
     def _settle(self, key: tuple[str, int], arrived: StagedColumn) -> StagedColumn:

@@ -12,8 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airflow_provider_customer360.extract.sql import TransientSourceError, read_sql, table_query
+from airflow_provider_customer360.extract.sql import Query, TransientSourceError, read_sql, table_query
+from airflow_provider_customer360.unify.config import Source
+from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import SourceError
+from airflow_provider_customer360.unify.reading import read_sources
 from tests.mariadb_server import CLIENTS, MariaDB
 
 Execute = Callable[..., None]
@@ -124,6 +127,19 @@ def test_rows_stream(shop: Any) -> None:
         tracemalloc.stop()
     rest = read(shop, "SELECT seq FROM seq_1_to_2500", batch_rows=1000)
     assert [batch.num_rows for batch in rest] == [1000, 1000, 500]
+
+
+def test_sources_are_read_at_the_same_time(shop: Any) -> None:
+    """Each over a connection that one thread has opened and another one reads."""
+    rows = {f"s{k}": k * 20_000 for k in range(5)}
+    with Engine() as engine:
+        queries = {
+            name: Source(data=Query(shop, f"SELECT seq AS n FROM seq_1_to_100000 WHERE seq <= {n}"))
+            for name, n in rows.items()
+        }
+        staged = read_sources(engine, queries)
+        assert {name: one.rows for name, one in staged.items()} == rows
+        assert "in batches" in queries["s1"].data.way
 
 
 def test_parameters_and_percent_signs(shop: Any) -> None:

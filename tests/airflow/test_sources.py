@@ -132,6 +132,19 @@ def build_targets() -> None:
             }
         },
     )
+    unify(
+        "postgres_twice",
+        {
+            "orders": {"conn_id": "pg", "table": "sales.orders"},
+            "shop": {"conn_id": "shop", "table": "orders"},
+            "again": {
+                "conn_id": "pg",
+                "sql": "select * from sales.orders where amount > %s",
+                "parameters": [15],
+            },
+            "duck": {"conn_id": "duck", "table": "orders"},
+        },
+    )
     unify("duckdb_table", {"orders": {"conn_id": "duck", "table": "orders"}})
     unify(
         "duckdb_parameters",
@@ -313,6 +326,21 @@ def test_types_survive_from_postgres_to_postgres(ran: Ran, postgres: Postgres) -
         ("bob@b.example", Decimal("60.35"), True, "numeric"),
         ("cyd@c.example", Decimal("1.00"), False, "numeric"),
     ]
+
+
+def test_the_log_says_how_each_source_was_read(ran: Ran, table: Table) -> None:
+    """Also of those that other threads read."""
+    assert table("postgres_twice", "data_sources", "total_records") == {
+        "ada@a.example": (3, 3), "bob@b.example": (4, 8), "cyd@c.example": (3, 3),
+    }  # fmt: skip
+    lines = [line.text for line in ran.lines["postgres_twice"]]
+    for told in (
+        "orders: 4 rows, 4 columns by ADBC",
+        "shop: 4 rows, 4 columns by sqlite3 in batches",
+        "again: 2 rows, 4 columns by psycopg in batches (its SQL has parameters)",
+        "duck: 4 rows, 4 columns by DuckDB's Arrow",
+    ):
+        assert any(told in line for line in lines), told
 
 
 def test_a_glob_without_files(ran: Ran) -> None:
