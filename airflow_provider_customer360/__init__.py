@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Customer360Operator", "__version__", "get_provider_info"]
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _LAZY = {"Customer360Operator": "airflow_provider_customer360.operators.customer360"}
 
