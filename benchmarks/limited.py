@@ -25,8 +25,11 @@ from benchmarks.machine import about
 from benchmarks.run import check, made_elsewhere
 
 _GROUPS = Path("/sys/fs/cgroup")
-#: Where the limit is written: version 1 of cgroups, then version 2.
-_LIMITS = ("memory/{name}/memory.limit_in_bytes", "{name}/memory.max")
+#: Where the limit is written, of memory and of what else may be swapped: version 1 of cgroups, then version 2.
+_LIMITS = (
+    ("memory/{name}/memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "{size}"),
+    ("{name}/memory.max", "memory.swap.max", "0"),
+)
 _VERSIONS = ("airflow-provider-customer360", "duckdb", "numpy", "scipy", "pyarrow")
 
 
@@ -37,21 +40,27 @@ def cage(size: int) -> Iterator[Path]:
     Raises:
         SystemExit: the system lets us make none.
     """
-    for pattern in _LIMITS:
+    for pattern, swap, swapped in _LIMITS:
         limit = _GROUPS / pattern.format(name=f"customer360-{os.getpid()}")
         with suppress(OSError):
             limit.parent.mkdir()
             if limit.exists():  # a directory of another kind otherwise
                 limit.write_text(str(size))
+                with suppress(OSError):  # a system without swap has no such file
+                    (limit.parent / swap).write_text(swapped.format(size=size))
                 break
         with suppress(OSError):
             limit.parent.rmdir()
     else:
-        raise SystemExit("No cgroup can be made: run as root on Linux, or use `ulimit -d` yourself.")
+        raise SystemExit(
+            "No cgroup with a limit of memory can be made below /sys/fs/cgroup: that takes Linux, root and, with "
+            "version 2 of cgroups, 'memory' in cgroup.subtree_control."
+        )
     try:
         yield limit.parent / "cgroup.procs"
     finally:
-        limit.parent.rmdir()
+        with suppress(OSError):  # of a process that was killed, something may still be there
+            limit.parent.rmdir()
 
 
 def limited(data: Dataset, procs: Path, memory: str | None, out: Path) -> dict[str, Any]:

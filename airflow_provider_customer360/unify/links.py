@@ -23,7 +23,7 @@ def find_links(engine: Engine, plan: Plan) -> None:
         "(a UBIGINT, b UBIGINT, ta SMALLINT, t SMALLINT, s SMALLINT, records BIGINT)"
     )
     for index, source in enumerate(plan.sources):
-        pairs = source.rows * (len(source.having(Role.IDENTIFIER)) - 1)
+        pairs = source.rows * max(0, len(source.having(Role.IDENTIFIER)) - 1)
         parts = engine.parts(pairs, _BYTES_OF_A_PAIR)
         for part in range(parts):
             those = f" AND a % {parts} = {part}" if parts > 1 else ""

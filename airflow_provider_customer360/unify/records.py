@@ -40,7 +40,8 @@ from airflow_provider_customer360.unify.stated_rules import blame, rules_of
 
 #: Rows a combination from which on a pass that groups them costs less than it saves.
 _WORTH_GROUPING = 2
-_SOURCES_IN_A_NUMBER = 63
+#: From so many sources on, a union of `source_bit` is a bit string.
+SOURCES_IN_A_NUMBER = 63
 _COUNTS = ("records", "first_seen", "last_seen")
 _OF_A_ROW = ("1::BIGINT", "occurred_at", "occurred_at")
 
@@ -98,7 +99,7 @@ def table(index: int) -> str:
 
 def source_bit(plan: Plan, index: int) -> str:
     """A number, or of very many sources a bit string, with the bit of one source set: see `sources_of`."""
-    if len(plan.sources) < _SOURCES_IN_A_NUMBER:
+    if len(plan.sources) < SOURCES_IN_A_NUMBER:
         return f"{1 << index}::BIGINT"
     bits = ["0"] * len(plan.sources)
     bits[index] = "1"

@@ -155,7 +155,7 @@ class Unified:
         """The published identities of one part of the customers."""
         remembered = self._protection.remembered
         seen_in = ", ".join(
-            f"CASE WHEN (sources & {bit}) = {bit} THEN {literal(source.name)} END"
+            f"CASE WHEN (traces.sources & {bit}) = {bit} THEN {literal(source.name)} END"
             for source, bit in sorted(
                 ((source, source_bit(self._plan, s)) for s, source in enumerate(self._plan.sources)),
                 key=lambda pair: pair[0].name,
@@ -172,7 +172,7 @@ class Unified:
             "n.first_seen AT TIME ZONE 'UTC' AS first_seen, n.last_seen AT TIME ZONE 'UTC' AS last_seen, "
             "n.records, n.data_sources, parent.identifier_type AS linked_to_type, "
             f"{remembered('parent.identifier_type', 'parent.identifier_value')} AS linked_to_value, "
-            f"CASE WHEN parent.node IS NOT NULL AND sources IS NULL THEN {literal(RULE)} "
+            f"CASE WHEN parent.node IS NOT NULL AND traces.sources IS NULL THEN {literal(RULE)} "
             f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, "
             "traces.records AS linked_records "
             f"FROM ({identities_next(part, parts)}) AS n "

@@ -31,6 +31,8 @@ from airflow_provider_customer360.unify.staged import (
 )
 
 _EXACT_IN_DOUBLE = 2**53
+#: Of a DECIMAL.
+_MOST_DIGITS = 38
 
 
 def stage(
@@ -207,7 +209,7 @@ def _wider(one: str, other: str) -> str:
     digits = [re.findall(r"\d+", kind) or (19, 0) for kind in (one, other)]  # a BIGINT has 19
     scale = max(int(after) for _, after in digits)
     precision = max(int(all_) - int(after) for all_, after in digits) + scale
-    return f"DECIMAL({precision},{scale})" if precision <= 38 else "DOUBLE"
+    return f"DECIMAL({precision},{scale})" if precision <= _MOST_DIGITS else "DOUBLE"
 
 
 def _is_whole(value: str) -> str:
@@ -225,5 +227,8 @@ def _cast(value: str, kind: str, wanted: str) -> str:
     if wanted == TEXT and NUMBER.fullmatch(kind) and kind != "BIGINT":  # 123.0 is the id 123
         whole = _is_whole(value) if kind == "DOUBLE" else f"{value} = trunc({value})"
         integer = f"CAST(CAST({value} AS DECIMAL(38,0)) AS VARCHAR)"
+        digits, scale = (int(n) for n in re.findall(r"\d+", kind) or (0, 0))
+        if 0 < digits == scale < _MOST_DIGITS:  # without a digit before the point, .5 would be written so
+            value = f"CAST({value} AS DECIMAL({digits + 1},{scale}))"
         return f"CASE WHEN {whole} THEN {integer} ELSE CAST({value} AS VARCHAR) END"
     return f"CAST({value} AS {wanted})"

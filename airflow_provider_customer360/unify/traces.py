@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.records import source_bit
+from airflow_provider_customer360.unify.records import SOURCES_IN_A_NUMBER, source_bit
 from airflow_provider_customer360.unify.schema import Plan
 
 if TYPE_CHECKING:
@@ -36,9 +36,11 @@ def trace(engine: Engine, plan: Plan) -> None:
     )
     (count,) = engine.row("SELECT count(*) FROM customer_links")
     parts = 1 + count // max(_LEAST_LINKS, engine.beside(_BYTES_OF_A_LINK))
+    # Arrow has no bit strings: a text becomes one again when it is inserted.
+    sources = "sources" if len(plan.sources) < SOURCES_IN_A_NUMBER else "sources::VARCHAR AS sources"
     for part in range(parts):
-        _trace_part(engine, f"customer % {parts} = {part}")
-    engine.drop(["customer_links"])
+        _trace_part(engine, sources, f"customer % {parts} = {part}")
+    engine.drop(["customer_links", "roots"])
 
 
 def _find_customer_links(engine: Engine, plan: Plan) -> None:
@@ -61,13 +63,13 @@ def _find_customer_links(engine: Engine, plan: Plan) -> None:
         )
 
 
-def _trace_part(engine: Engine, those: str) -> None:
+def _trace_part(engine: Engine, sources: str, those: str) -> None:
     """Add the trees of one part of the customers to ``traces``."""
     # Rules first, then stronger types, then more records; the keys settle ties. Each pair is there once: of
     # repeated entries SciPy would take the sum.
     engine.progress.begin(_DOING)
     links = engine.reader(
-        "SELECT customer, a, b, sources, records FROM (SELECT customer, a, b, max(t) AS t, min(ta) AS ta, "
+        f"SELECT customer, a, b, {sources}, records FROM (SELECT customer, a, b, max(t) AS t, min(ta) AS ta, "
         "bit_or(sources) AS sources, sum(records)::BIGINT AS records "
         f"FROM customer_links WHERE {those} GROUP BY customer, a, b) AS links "
         f"SEMI JOIN (SELECT node AS b, customer FROM identities WHERE {those}) USING (b, customer) "

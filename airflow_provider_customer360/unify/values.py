@@ -45,7 +45,7 @@ class Sample:
         drawn = f"SELECT {columns} FROM {self._whole} WHERE hash({columns}) % {every} = 0"
         self._engine.run(f"CREATE OR REPLACE TEMP TABLE {table} AS {drawn}", doing="sampling values")
         found, different = self._engine.row(f"SELECT count(*), count(DISTINCT hash({columns})) FROM {table}")
-        if found < SAMPLE_ROWS / 2 or different < found / 2:
+        if different < found / 2 or not 0.95 < found * every / rows < 1.05:
             # Many rows are equal, of which this takes all or none.
             drawn = f"SELECT * FROM (SELECT {columns} FROM {self._whole})"
             drawn += f" TABLESAMPLE bernoulli({100 / every:.4f}%) REPEATABLE (42)"

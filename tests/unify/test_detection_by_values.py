@@ -195,3 +195,18 @@ def test_of_many_rows_a_sample_decides_whatever_their_order(people: int) -> None
     assert all(88 <= int(reason.partition("%")[0][-2:]) <= 92 for reason in reasons)
     if people > 3:
         assert reasons[0] == reasons[1]
+
+
+def test_a_frequent_value_is_not_left_out_of_the_sample() -> None:
+    """Half of the values are no times, all of them the same text: the column is none of times."""
+    rows = 100_000
+    moments = [
+        f"2026-01-01 {i % 24:02}:{i % 60:02}:{i % 59:02}.{i:06}" if i % 100 >= 45 else "see note"
+        for i in range(rows)
+    ]
+    source = pa.table({"email": ["ann@mail.example"] * rows, "updated_at": moments})
+    found = [
+        column({"crm": source.slice(0, size)}, "crm", "updated_at")["role"]
+        for size in (19_000, *range(60_000, rows, 10_000))
+    ]
+    assert set(found) == {"attribute"}

@@ -47,3 +47,17 @@ def test_customers_in_parts_do_not_show(monkeypatch: pytest.MonkeyPatch, parts: 
     monkeypatch.setattr(Engine, "parts", lambda *_: parts)
     for expected, found in zip(whole, told(), strict=True):
         pd.testing.assert_frame_equal(expected, found)
+
+
+@pytest.mark.parametrize("sources", [62, 63, 70])
+def test_identities_tell_their_links_of_any_number_of_sources(sources: int) -> None:
+    """Also where the sources are more than a number has bits."""
+    crm = [{"customer_id": "c1", "email": "ann@mail.example"}]
+    others = {f"shop {i:02}": pa.Table.from_pylist([{"email": f"p{i}@mail.example"}]) for i in range(sources)}
+    others |= {"crm": pa.Table.from_pylist(crm), f"shop {sources - 1:02}": pa.Table.from_pylist(crm)}
+    with unify(others, Config()) as unified:
+        rows = unified.identities.to_arrow().to_pylist()
+    linked = [row for row in rows if row["linked_to_type"]]
+    assert [(row["identifier_value"], row["linked_in"], row["linked_records"]) for row in linked] == [
+        ("ann@mail.example", f"crm, shop {sources - 1:02}", 2)
+    ]

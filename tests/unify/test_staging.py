@@ -156,6 +156,7 @@ WIDENING = [
     ([1.0, 0.5], ["x"], "VARCHAR", ["0.5", "1", "x"]),
     (["x"], [1.0, 1e300], "VARCHAR", ["1", "1e+300", "x"]),
     ([Decimal("5.00"), Decimal("5.25")], ["x"], "VARCHAR", ["5", "5.25", "x"]),
+    ([Decimal("0.25")], ["x"], "VARCHAR", ["0.25", "x"]),
     ([True], ["x"], "VARCHAR", ["true", "x"]),
     ([True], [2], "VARCHAR", ["2", "true"]),
     ([datetime(2024, 1, 1, tzinfo=UTC)], ["x"], "VARCHAR", ["2024-01-01 00:00:00+00", "x"]),
