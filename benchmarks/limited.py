@@ -25,7 +25,7 @@ from benchmarks.machine import about
 from benchmarks.run import check, made_elsewhere
 
 _GROUPS = Path("/sys/fs/cgroup")
-#: Where the limit is written, of memory and of what else may be swapped: version 1 of cgroups, then version 2.
+#: Where the limits of memory and of what may be swapped are written: version 1 of cgroups, then version 2.
 _LIMITS = (
     ("memory/{name}/memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "{size}"),
     ("{name}/memory.max", "memory.swap.max", "0"),
@@ -53,8 +53,8 @@ def cage(size: int) -> Iterator[Path]:
             limit.parent.rmdir()
     else:
         raise SystemExit(
-            "No cgroup with a limit of memory can be made below /sys/fs/cgroup: that takes Linux, root and, with "
-            "version 2 of cgroups, 'memory' in cgroup.subtree_control."
+            "No cgroup with a limit of memory can be made below /sys/fs/cgroup: that takes Linux, root and, "
+            "with version 2 of cgroups, 'memory' in cgroup.subtree_control."
         )
     try:
         yield limit.parent / "cgroup.procs"
