@@ -15,9 +15,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(VERSION)
 PEERS_INSTALLED := $(VENV)/.installed-peers-$(VERSION)
 
-# make bench ROWS="1_000_000 10_000_000 30_000_000 100_000_000" REPEAT=1 BENCH_ARGS="--data /mnt/big"
-ROWS ?= 1_000_000 10_000_000
-REPEAT ?= 3
+# make bench ROWS="1_000_000 10_000_000" REPEAT=3; BENCH_ARGS="--data /mnt/big" where /tmp is small
+ROWS ?= 1_000_000 10_000_000 30_000_000
+REPEAT ?= 1
 
 .PHONY: help demo test bench databases lint types clean
 
