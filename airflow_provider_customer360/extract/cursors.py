@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -124,6 +126,12 @@ def _in_utc(connection: Any) -> None:
         cursor.execute("SET SESSION time_zone = '+00:00'")
 
 
+def _hang_up(fileno: int) -> None:
+    """End a connection's socket, which ends waiting for it: MySQL's cancelling needs another connection."""
+    with socket.socket(fileno=os.dup(fileno)) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
 def _unique_name() -> str:
     return f"customer360_{uuid4().hex}"
 
@@ -132,11 +140,19 @@ _WAYS = {
     "psycopg": Way(_psycopg_cursor, POSTGRES_TYPES, cancel=lambda c: c.cancel_safe(timeout=5)),
     "psycopg2": Way(_psycopg2_cursor, POSTGRES_TYPES, cancel=lambda c: c.cancel()),
     "MySQLdb": Way(
-        lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
+        lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor),
+        _MYSQL_TYPES,
+        True,
+        _in_utc,
+        cancel=lambda c: _hang_up(c.fileno()),
     ),
-    "mysql": Way(lambda c: c.cursor(), _MYSQL_TYPES, True, _in_utc),
+    "mysql": Way(lambda c: c.cursor(), _MYSQL_TYPES, True, _in_utc, cancel=lambda c: c.shutdown()),
     "pymysql": Way(
-        lambda c: c.cursor(import_module("pymysql.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
+        lambda c: c.cursor(import_module("pymysql.cursors").SSCursor),
+        _MYSQL_TYPES,
+        True,
+        _in_utc,
+        cancel=lambda c: _hang_up(c._sock.fileno()),
     ),
 }
 # SQLite's connections belong to the thread that opened them; DuckDB, which works in this process with threads
