@@ -331,6 +331,94 @@ def test_without_the_driver_the_cursor_reads(database: str) -> None:
     assert way == "psycopg in batches (adbc-driver-postgresql is not installed)"
 
 
+def test_a_driver_that_does_not_load_leaves_it_to_the_cursor(database: str) -> None:
+    """Whatever it fails with; where it could not be used, it is not even loaded."""
+
+    def broken(module: str) -> Any:
+        loaded.append(module)
+        raise AttributeError(module)
+
+    loaded: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres_adbc, "import_module", broken)
+        query = _query(lambda: psycopg.connect(database), "SELECT 1 AS a")
+        patch.undo()
+        assert [one.to_pylist() for one in query] == [[{"a": 1}]]
+        assert query.way == "psycopg in batches (adbc-driver-postgresql fails with AttributeError)"
+        assert loaded == ["adbc_driver_postgresql.dbapi"]
+        patch.setattr(postgres_adbc, "import_module", broken)
+        _query(lambda: psycopg.connect(database), "SELECT %s::int AS a", [1]).close()
+        assert len(loaded) == 1
+
+
+def test_a_connection_that_is_interrupted_is_closed(database: str) -> None:
+    """No session stays where a timeout comes between connecting and reading."""
+    connection = psycopg.connect(database)
+
+    def interrupted() -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql_module, "driver", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _query(lambda: connection, "SELECT 1 AS a")
+    assert connection.closed
+
+
+def test_who_just_iterates_gets_the_cursor(database: str) -> None:
+    """In the main thread no signal interrupts what ADBC waits for, and nobody else would cancel it."""
+    query = Query(Hook(lambda: psycopg.connect(database)), "SELECT 1 AS a")  # type: ignore[arg-type]
+    assert [one.to_pylist() for one in query] == [[{"a": 1}]]
+    assert query.way == "psycopg in batches (only one thread reads)"
+
+
+def test_a_hook_that_connects_in_its_own_way(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant, which no setting tells of, decides which rows there are; the provider's own hook has none."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    class OfTenant(PostgresHook):
+        def get_conn(self) -> Any:
+            return _for_tenant(super().get_conn())
+
+    class OfTenantToo(PostgresHook):
+        def _create_connection(self, given: Any) -> Any:
+            return _for_tenant(super()._create_connection(given))
+
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", postgres.airflow_uri)
+    sql = "SELECT n FROM generate_series(1, 5) n WHERE current_setting('app.tenant', true) = 'mine'"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql_module, "PLAIN_HOOKS", sql_module.PLAIN_HOOKS - {__name__})
+        for hook, rows, way in (
+            (PostgresHook("shop"), 0, "ADBC"),
+            (OfTenant("shop"), 5, "psycopg in batches (its hook connects in its own way)"),
+            (OfTenantToo("shop"), 5, "psycopg in batches (its hook connects in its own way)"),
+        ):
+            query = Query(hook, sql)
+            query.connect()
+            assert (sum(one.num_rows for one in query), query.way) == (rows, way)
+
+
+def _for_tenant(connection: Any) -> Any:
+    connection.execute("SET app.tenant = 'mine'")
+    return connection
+
+
+def test_values_that_psycopg_is_told_to_read_otherwise(database: str) -> None:
+    """Whoever registers a loader gets what it gives, also where ADBC knows the type."""
+    from psycopg.types.numeric import FloatLoader
+
+    def connect() -> Any:
+        connection = psycopg.connect(database)
+        connection.adapters.register_loader("numeric", FloatLoader)
+        return connection
+
+    query = _query(connect, "SELECT 1.50::numeric AS a")
+    assert [str(one.schema.field("a").type) for one in query] == ["double"]
+    assert query.way == "psycopg in batches (column 'a' has a type that ADBC gives otherwise)"
+    query = _query(connect, "SELECT 1 AS a")
+    assert (len(list(query)), query.way) == (1, "ADBC")
+
+
 def test_adbc_that_cannot_connect_leaves_it_to_the_cursor(postgres: Postgres) -> None:
     """Nothing fails that did not fail before."""
     with psycopg.connect(postgres.dsn, autocommit=True) as connection:
