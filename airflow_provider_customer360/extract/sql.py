@@ -80,13 +80,17 @@ class Query:
         failure: SourceError
         try:
             self._connection = self._hook.get_conn()
-            self._cancel = lambda: self._way.cancel(self._connection)
+            self._let_cancel()
             return
         except Exception as error:
             failure = retold(error, self._hook).with_traceback(error.__traceback__)
         # Raised after the handler, so that not even __context__ holds the driver's message. The traceback
         # stays: it has the lines of the code and no message.
         raise failure
+
+    def _let_cancel(self) -> None:
+        with suppress(Exception):  # a driver that hides what it takes is not cancelled
+            self._cancel = self._way.canceller(self._connection)
 
     def _said_against_adbc(self) -> str:
         if self._parameters:
@@ -129,6 +133,7 @@ class Query:
 
     def close(self) -> None:
         """Disconnect; harmless when repeated."""
+        self._cancel = lambda: None
         for one in filter(None, (self._adbc, self._connection)):
             with suppress(Exception):
                 one.close()
@@ -200,7 +205,7 @@ class Query:
                 yield from rows
             return ""
         except Unsuitable as reason:
-            self._cancel = lambda: self._way.cancel(self._connection)
+            self._let_cancel()
             return f" ({reason})"
 
 
