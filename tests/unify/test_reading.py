@@ -162,7 +162,18 @@ def test_a_dead_network_is_not_waited_for(
 ) -> None:
     """Neither the rows come then nor does the cancelling end; if they ever do, nothing is done with them."""
     monkeypatch.setattr(reading, "PATIENCE", 0.5)
-    alive = threading.Event()
+    alive, stage = threading.Event(), reading.stage
+    staged: list[Any] = []
+
+    def recorded(connection: Any, relation: str, data: Any, arrived: Any) -> Staged:
+        def frames() -> Iterator[Any]:
+            for frame in data:
+                staged.append(frame)
+                yield frame
+
+        return stage(connection, relation, frames(), arrived)
+
+    monkeypatch.setattr(reading, "stage", recorded)
 
     class Dead(Sent):
         def __iter__(self) -> Iterator[Any]:
@@ -186,6 +197,7 @@ def test_a_dead_network_is_not_waited_for(
         alive.set()
     assert dead.reader is not None
     dead.reader.join(20)
+    assert staged == [table("x")]
     assert dead.calls == ["connect", "close"]
 
 
