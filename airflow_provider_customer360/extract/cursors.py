@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -46,7 +49,7 @@ class Way:
         types: the driver's type codes, as far as they are known.
         drains: closing the cursor early would read all that is left; closing the connection does not.
         prepare: is given the connection first.
-        cancel: ends what a connection is doing for another thread, as far as the driver can.
+        canceller: of an idle connection, gives what ends its later work from another thread.
         any_thread: a connection may be read in another thread than the one that opened it.
     """
 
@@ -54,7 +57,7 @@ class Way:
     types: Mapping[int, str] = field(default_factory=dict)
     drains: bool = False
     prepare: Callable[[Any], None] = lambda connection: None
-    cancel: Callable[[Any], None] = lambda connection: None
+    canceller: Callable[[Any], Callable[[], None]] = lambda connection: lambda: None
     any_thread: bool = True
 
 
@@ -124,21 +127,48 @@ def _in_utc(connection: Any) -> None:
         cursor.execute("SET SESSION time_zone = '+00:00'")
 
 
+class _Line:
+    """A connection's socket; called, it hangs up. MySQL's own cancelling needs another connection.
+
+    Taken while the connection is idle: mysqlclient gives it to nobody later, and afterwards its number may be
+    that of another file.
+    """
+
+    def __init__(self, fileno: int) -> None:
+        self._socket = socket.socket(fileno=os.dup(fileno))
+
+    def __call__(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+
+    def __del__(self) -> None:
+        self._socket.close()
+
+
 def _unique_name() -> str:
     return f"customer360_{uuid4().hex}"
 
 
 _WAYS = {
-    "psycopg": Way(_psycopg_cursor, POSTGRES_TYPES, cancel=lambda c: c.cancel_safe(timeout=5)),
-    "psycopg2": Way(_psycopg2_cursor, POSTGRES_TYPES, cancel=lambda c: c.cancel()),
+    "psycopg": Way(_psycopg_cursor, POSTGRES_TYPES, canceller=lambda c: partial(c.cancel_safe, timeout=5)),
+    "psycopg2": Way(_psycopg2_cursor, POSTGRES_TYPES, canceller=lambda c: c.cancel),
     "MySQLdb": Way(
-        lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
+        lambda c: c.cursor(import_module("MySQLdb.cursors").SSCursor),
+        _MYSQL_TYPES,
+        True,
+        _in_utc,
+        canceller=lambda c: _Line(c.fileno()),
     ),
-    "mysql": Way(lambda c: c.cursor(), _MYSQL_TYPES, True, _in_utc),
+    "mysql": Way(lambda c: c.cursor(), _MYSQL_TYPES, True, _in_utc, canceller=lambda c: c.shutdown),
     "pymysql": Way(
-        lambda c: c.cursor(import_module("pymysql.cursors").SSCursor), _MYSQL_TYPES, True, _in_utc
+        lambda c: c.cursor(import_module("pymysql.cursors").SSCursor),
+        _MYSQL_TYPES,
+        True,
+        _in_utc,
+        canceller=lambda c: _Line(c._sock.fileno()),
     ),
 }
 # SQLite's connections belong to the thread that opened them; DuckDB, which works in this process with threads
-# of its own, may open a file for one at a time.
+# of its own, may open a file for one at a time; what all the drivers of ADBC's own connections bear is not
+# known. So these are read in the main thread, where a signal, such as that of a timeout, interrupts no query
+# that the driver waits for in C: it comes through once there are rows.
 _ANY_DRIVER = Way(lambda connection: connection.cursor(), any_thread=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,17 @@ class Unsuitable(Exception):
 
 
 def driver() -> Any:
-    """ADBC's driver for Postgres; None if it is not installed."""
+    """ADBC's driver for Postgres.
+
+    Raises:
+        Unsuitable: there is none that works.
+    """
     try:
         return import_module(f"{_DRIVER}.dbapi")
     except ImportError:
-        return None
+        raise Unsuitable("adbc-driver-postgresql is not installed") from None
+    except Exception as error:  # of another version of something that it needs
+        raise Unsuitable(f"adbc-driver-postgresql fails with {type(error).__name__}") from None
 
 
 class AdbcRows:
@@ -59,8 +66,6 @@ class AdbcRows:
     """
 
     def __init__(self, connection: Any, description: Sequence[Any], sql: str) -> None:
-        if driver() is None:
-            raise Unsuitable("adbc-driver-postgresql is not installed")
         self._description = description
         self._readings = _readings(connection, description)
         self._sql = _selecting(self._readings, sql)
@@ -142,11 +147,21 @@ def _readings(connection: Any, description: Sequence[Any]) -> list[Reading]:
     for described in description:
         # What has no loader is read by the one for unknown types.
         loader = connection.adapters.get_loader(described[1], text_format)
-        reading = reading_of(described, loader.__name__ if loader else "TextLoader")
+        usual = loader is _adapters().get_loader(described[1], text_format)
+        reading = reading_of(described, loader.__name__ if loader else "TextLoader", usual=usual)
         if reading is None:
             raise Unsuitable(f"column {described[0]!r} has a type that ADBC gives otherwise")
         readings.append(reading)
     return readings
+
+
+@cache
+def _adapters() -> Any:
+    """Those that psycopg has where nobody has registered others."""
+    postgres = import_module("psycopg.postgres")
+    adapters = import_module("psycopg.adapt").AdaptersMap(types=postgres.types)
+    postgres.register_default_adapters(adapters)
+    return adapters
 
 
 def _selecting(readings: Sequence[Reading], sql: str) -> str:

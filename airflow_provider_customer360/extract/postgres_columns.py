@@ -70,20 +70,23 @@ def json_column(texts: pa.ChunkedArray) -> Column:
     return objects_column([None if text is None else json.loads(text) for text in texts.to_pylist()])
 
 
-def reading_of(described: Sequence[Any], loader: str) -> Reading | None:
+def reading_of(described: Sequence[Any], loader: str, *, usual: bool = True) -> Reading | None:
     """How to read a described column.
 
     Args:
         described: by psycopg.
         loader: the name of the class with which psycopg reads such values.
+        usual: it is psycopg's own for the type, which matters for types that are known here.
 
     Returns:
         None if ADBC cannot give what psycopg gives.
     """
     known = _READINGS.get(described[1])
-    if known is None and loader.endswith("ArrayLoader"):
+    if known is not None:
+        return known if usual else None
+    if loader.endswith("ArrayLoader"):
         return _THERE_IF_ANY["nested values"]
-    return _AS_WRITTEN if known is None and loader == "TextLoader" else known
+    return _AS_WRITTEN if loader == "TextLoader" else None
 
 
 def arrow_column(column: pa.ChunkedArray) -> Column:

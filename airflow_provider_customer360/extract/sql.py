@@ -26,6 +26,9 @@ __all__ = ["Query", "TransientSourceError", "read_sql", "table_query"]
 
 Parameters = Mapping[str, Any] | Sequence[Any] | None
 
+#: Modules whose hooks connect as their connection says and do no more.
+PLAIN_HOOKS = frozenset({"airflow.providers.postgres.hooks.postgres"})
+
 
 class Query:
     """The rows of a query, to be read once, by the fastest way that gives them as they are.
@@ -49,9 +52,13 @@ class Query:
         self._connection: Any = None
         self._adbc: AdbcRows | None = None
         self._cancel: Callable[[], None] = lambda: None
+        # What ADBC waits for, no signal interrupts, such as that of a timeout: it is for other threads.
+        self._against_adbc = "only one thread reads"
 
     def connect(self) -> bool:
         """Connect, in the thread that Airflow lets ask for connections and secrets.
+
+        For callers who let another thread read, and cancel it; all others just iterate.
 
         Returns:
             Whether another thread may read the rows.
@@ -60,18 +67,43 @@ class Query:
             SourceError: there is no such connection.
             TransientSourceError: the connection is refused.
         """
-        failure: SourceError | None = None
+        self._connect()
+        try:
+            if self._driver == "psycopg":
+                self._against_adbc = self._said_against_adbc()
+        except BaseException:
+            self.close()
+            raise
+        return self._way.any_thread
+
+    def _connect(self) -> None:
+        failure: SourceError
         try:
             self._connection = self._hook.get_conn()
-            self._cancel = lambda: self._way.cancel(self._connection)
-            if self._driver == "psycopg":
-                driver()  # imports pandas and polars, of which other threads must not see half
-            return self._way.any_thread
+            self._let_cancel()
+            return
         except Exception as error:
             failure = retold(error, self._hook).with_traceback(error.__traceback__)
         # Raised after the handler, so that not even __context__ holds the driver's message. The traceback
         # stays: it has the lines of the code and no message.
         raise failure
+
+    def _let_cancel(self) -> None:
+        with suppress(Exception):  # a driver that hides what it takes is not cancelled
+            self._cancel = self._way.canceller(self._connection)
+
+    def _said_against_adbc(self) -> str:
+        if self._parameters:
+            return "its SQL has parameters"
+        # What a hook does to its session, such as naming a tenant, need not show in the settings.
+        ways = (getattr(self._hook, name, None) for name in ("get_conn", "_create_connection"))
+        if any(way and getattr(way, "__globals__", {}).get("__name__") not in PLAIN_HOOKS for way in ways):
+            return "its hook connects in its own way"
+        try:
+            driver()  # imports pandas and polars, of which other threads must not see half
+        except Unsuitable as reason:
+            return str(reason)
+        return ""
 
     def __iter__(self) -> Iterator[pa.Table]:
         """Batches, of which one without rows tells the columns of a query that has none.
@@ -81,7 +113,7 @@ class Query:
             TransientSourceError: the connection is lost.
         """
         if self._connection is None:
-            self.connect()
+            self._connect()
         failure: SourceError | None = None
         cursors: list[Any] = []  # MySQL's reads all that is left when it goes, unless its connection did
         try:
@@ -101,6 +133,7 @@ class Query:
 
     def close(self) -> None:
         """Disconnect; harmless when repeated."""
+        self._cancel = lambda: None
         for one in filter(None, (self._adbc, self._connection)):
             with suppress(Exception):
                 one.close()
@@ -158,8 +191,8 @@ class Query:
     def _batches_by_adbc(self, cursor: Any) -> Generator[pa.Table, None, str]:
         """Returns why ADBC does not read what a cursor of psycopg has executed, if so."""
         try:
-            if self._parameters:
-                raise Unsuitable("its SQL has parameters")
+            if self._against_adbc:
+                raise Unsuitable(self._against_adbc)
             self._adbc = AdbcRows(self._connection, list(cursor.description or ()), self._sql)
             with closing(self._adbc) as rows:
                 self._cancel = rows.cancel
@@ -172,7 +205,7 @@ class Query:
                 yield from rows
             return ""
         except Unsuitable as reason:
-            self._cancel = lambda: self._way.cancel(self._connection)
+            self._let_cancel()
             return f" ({reason})"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,9 @@ from airflow_provider_customer360.unify.errors import ConfigError
 from airflow_provider_customer360.unify.quoting import literal
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
+    from airflow_provider_customer360.extract.sql import Query
     from airflow_provider_customer360.publish import Load
     from airflow_provider_customer360.unify.events import Recorded
     from airflow_provider_customer360.unify.result import Unified
@@ -73,23 +73,23 @@ class IdentityTables:
         """The tables whose rows a run builds on, identities first."""
         return tuple(table for table in (self.identities, self.events) if table)
 
-    def previous(self, hook: DbApiHook) -> Iterator[pa.Table]:
-        """The identities that the run before published, in batches; read when they are asked for."""
-        from airflow_provider_customer360.extract.sql import read_sql
+    def previous(self, hook: DbApiHook) -> Query:
+        """The identities that the run before published; read when they are asked for."""
+        from airflow_provider_customer360.extract.sql import Query
         from airflow_provider_customer360.unify.previous import COLUMNS
 
         table = parse_table(self.identities or "").quoted_for(hook)
-        yield from read_sql(hook, f"SELECT {', '.join(COLUMNS)} FROM {table}")
+        return Query(hook, f"SELECT {', '.join(COLUMNS)} FROM {table}")
 
     def recorded(self, hook: DbApiHook, count: int | None) -> Recorded:
         """The events that earlier runs published, given their number."""
-        from airflow_provider_customer360.extract.sql import read_sql
+        from airflow_provider_customer360.extract.sql import Query
         from airflow_provider_customer360.unify.events import LASTING, Recorded
 
         if not self.events or not count:
             return Recorded()
         table, kinds = parse_table(self.events).quoted_for(hook), ", ".join(map(literal, LASTING))
-        return Recorded(count, read_sql(hook, f"SELECT event_id FROM {table} WHERE kind IN ({kinds})"))
+        return Recorded(count, Query(hook, f"SELECT event_id FROM {table} WHERE kind IN ({kinds})"))
 
     def told(self, summary: Mapping[str, Any]) -> Mapping[str, Any]:
         """The summary without what this run cannot know."""

@@ -28,9 +28,9 @@ from airflow_provider_customer360.unify.manual_rules import Rules
 from airflow_provider_customer360.unify.mask import masked
 from airflow_provider_customer360.unify.protection import Protection
 from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.reading import read_table
 from airflow_provider_customer360.unify.rules import PLACEHOLDER
 from airflow_provider_customer360.unify.schema import Plan
-from airflow_provider_customer360.unify.staging import stage
 
 KINDS = ("created", "merged", "split", "retired", "link_dropped", "value_blocked", "value_shared")
 #: What is told once, by the run that finds it first.
@@ -108,7 +108,7 @@ def _read_recorded(engine: Engine, recorded: Recorded) -> bool:
     """Make ``recorded_events``, the ids of those that are not told again; False where there are none."""
     if recorded.lasting is None:
         return False
-    staged = stage(engine.connection, "recorded_source", recorded.lasting)
+    staged = read_table(engine, "the recorded events", "recorded_source", recorded.lasting)
     if staged.rows:
         (column,) = staged.columns
         engine.run(

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import SourceError
-from airflow_provider_customer360.unify.staging import stage
+from airflow_provider_customer360.unify.reading import read_table
 
 #: The columns of published identities that the next run needs, with their types.
 COLUMNS = {
@@ -31,8 +31,7 @@ def read_previous(engine: Engine, data: Any) -> None:
     engine.run(f"CREATE OR REPLACE TABLE previous_identities ({definitions})")
     if data is None:
         return
-    engine.progress.begin("reading the previous identities")
-    staged = stage(engine.connection, "previous_source", data, engine.progress.add)
+    staged = read_table(engine, "the previous identities", "previous_source", data)
     if not staged.rows:
         return
     found = {column.name: column for column in staged.columns}

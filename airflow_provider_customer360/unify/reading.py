@@ -6,9 +6,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from queue import SimpleQueue
 from typing import Any, Protocol, runtime_checkable
 
 import duckdb
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 4
 # After so many seconds a stream that was cancelled is cancelled again: it may not have begun before.
 _AGAIN = 1.0
+#: Seconds in which a cancelled stream has to end. A network that is dead lets neither through.
+PATIENCE = 5.0
 
 
 @runtime_checkable
@@ -42,10 +44,10 @@ class Stream(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
     def cancel(self) -> None:
-        """Called by the thread of `unify` while another one iterates, who need not be kept waiting."""
+        """Called by a thread of its own, more than once, while another one iterates and need not go on."""
 
     def close(self) -> None:
-        """Called once nobody iterates any more."""
+        """Called by the thread that has iterated."""
 
 
 class _Stopped(Exception):
@@ -56,9 +58,26 @@ def read_sources(engine: Engine, given: Mapping[str, Source]) -> dict[str, Stage
     """Stage the sources as ``source_0``, ``source_1``, ... in their order.
 
     Raises:
-        SourceError: one cannot be read; of several, the first.
+        SourceError: one cannot be read. Of several that fail at the same time it is the first one, as far as
+            the others' failures are known by then.
     """
-    streams = sum(isinstance(source.data, Stream) for source in given.values())
+    return _read(engine, {name: (f"source_{n}", given[name].data) for n, name in enumerate(given)})
+
+
+def read_table(engine: Engine, name: str, relation: str, data: Any) -> Staged:
+    """Stage what is no source, in any form that one may have, as the relation.
+
+    Args:
+        name: what it is, for the log.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    return _read(engine, {name: (relation, data)})[name]
+
+
+def _read(engine: Engine, given: Mapping[str, tuple[str, Any]]) -> dict[str, Staged]:
+    streams = sum(isinstance(data, Stream) for _, data in given.values())
     readers = _Readers(engine, given, at_once=min(AT_ONCE, streams))
     readers.read()
     return {name: readers.staged[name] for name in given}
@@ -68,47 +87,49 @@ class _Readers:
     """The threads that stage streams, and this one, which stages everything else.
 
     Also a single stream has a thread: what a driver waits for in C, no signal interrupts, such as that of a
-    timeout; this thread is interrupted and cancels it.
+    timeout; this thread is interrupted and cancels it. Whoever does not end then waits for a network that is
+    dead, maybe for ever: it is left alone, has nothing of the engine and ends with the process.
+
+    Args:
+        given: name to relation and data.
+        at_once: how many threads there may be.
     """
 
-    def __init__(self, engine: Engine, given: Mapping[str, Source], at_once: int) -> None:
+    def __init__(self, engine: Engine, given: Mapping[str, tuple[str, Any]], at_once: int) -> None:
         self.staged: dict[str, Staged] = {}
         self._engine, self._given, self._at_once = engine, given, at_once
-        self._order = list(given)
-        self._failures: dict[str, Exception] = {}
+        self._failures: dict[str, BaseException] = {}
         self._cancelled: set[str] = set()
         self._stopped = threading.Event()
-        self._running: dict[Future[None], str] = {}
+        self._running: dict[str, threading.Thread] = {}
+        self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}  # closed by this thread alone
+        self._ended: SimpleQueue[str] = SimpleQueue()
+        self._entering, self._at_engine = threading.Lock(), set[str]()
 
     def read(self) -> None:
-        """Stage everything; no thread is left, whatever happens."""
+        """Stage everything; no thread is left at the engine, whatever happens."""
         if self._at_once:
             import_module("pandas")  # else pyarrow does so in one thread, while others see half of it
-        with ThreadPoolExecutor(max(1, self._at_once), thread_name_prefix="source") as pool:
-            try:
-                for name in self._order:
-                    self._begin(name, pool)
-                    if self._stopped.is_set():
-                        break
-                while self._running and not self._stopped.is_set():
-                    self._finish(self._wait())
-            finally:
-                self._stopped.set()
-                while self._running:
-                    for name in self._running.values():
-                        self._cancelled.add(name)
-                        self._given[name].data.cancel()
-                    self._finish(self._wait(_AGAIN))
-        for name in self._order:
+        try:
+            for name in self._given:
+                self._begin(name)
+                if self._stopped.is_set():
+                    break
+            while self._running and not self._stopped.is_set():
+                self._finish(self._ended.get())
+        finally:
+            self._stopped.set()
+            self._end()
+        for name in self._given:
             if name in self._failures:
                 raise self._failures[name]
 
-    def _begin(self, name: str, pool: ThreadPoolExecutor) -> None:
+    def _begin(self, name: str) -> None:
         """Stage a source, or let another thread do that once one is free."""
-        stream = self._given[name].data
+        _, stream = self._given[name]
         is_stream = isinstance(stream, Stream)
         while is_stream and len(self._running) == self._at_once:
-            self._finish(self._wait())
+            self._finish(self._ended.get())
         if self._stopped.is_set():
             return
         self._tell(name)
@@ -118,23 +139,33 @@ class _Readers:
             self._failed(name, error)
             return
         if elsewhere:
-            cursor = self._engine.connection.cursor()
-            self._running[pool.submit(self._stage, name, cursor)] = name
+            self._cursors[name] = self._engine.connection.cursor()
+            self._running[name] = _thread(f"source {name}", self._stage_elsewhere, name)
+            self._running[name].start()
         else:
             self._stage(name, self._engine.connection)
 
-    def _stage(self, name: str, connection: duckdb.DuckDBPyConnection) -> None:
-        data, begun = self._given[name].data, time.monotonic()
+    def _stage_elsewhere(self, name: str) -> None:
         try:
-            staged = stage(connection, f"source_{self._order.index(name)}", data, self._arrived)
+            self._stage(name, self._cursors[name])
+        except BaseException as error:
+            self._failed(name, error)
+        finally:
+            self._ended.put(name)
+
+    def _stage(self, name: str, connection: duckdb.DuckDBPyConnection) -> None:
+        (relation, data), begun = self._given[name], time.monotonic()
+        is_stream = isinstance(data, Stream)
+        try:
+            given = self._frames(name, data) if is_stream else data
+            staged = stage(connection, relation, given, self._arrived)
         except Exception as error:
             self._failed(name, error)
             return
         finally:
-            if isinstance(data, Stream):
+            self._at_engine.discard(name)
+            if is_stream:
                 data.close()
-            if connection is not self._engine.connection:
-                connection.close()
         self.staged[name] = staged
         seconds = time.monotonic() - begun
         took = f" in {seconds:.1f} s" if seconds >= 1 else ""
@@ -142,31 +173,72 @@ class _Readers:
             "%s: %s rows, %d columns%s%s", name, f"{staged.rows:,}", len(staged.columns), _way(data), took
         )
 
+    def _frames(self, name: str, stream: Stream) -> Iterator[Any]:
+        """What is sent, as long as it is wanted; while it is waited for, the thread is not at the engine."""
+        for frame in stream:
+            self._enter(name)
+            yield frame
+            self._at_engine.discard(name)
+        self._enter(name)
+
+    def _enter(self, name: str) -> None:
+        with self._entering:
+            if self._stopped.is_set():
+                raise _Stopped
+            self._at_engine.add(name)
+
     def _arrived(self, rows: int) -> None:
         if self._stopped.is_set():
             raise _Stopped
         self._engine.progress.add(rows)
 
-    def _failed(self, name: str, error: Exception) -> None:
+    def _failed(self, name: str, error: BaseException) -> None:
         # Who was stopped or cancelled has not failed.
         if not isinstance(error, _Stopped) and name not in self._cancelled:
             self._failures[name] = error
         self._stopped.set()
 
-    def _wait(self, seconds: float | None = None) -> set[Future[None]]:
-        return wait(self._running, seconds, FIRST_COMPLETED).done
+    def _finish(self, name: str) -> None:
+        self._running[name].join()
+        del self._running[name]
+        self._cursors.pop(name).close()
 
-    def _finish(self, futures: set[Future[None]]) -> None:
-        for future in futures:
-            del self._running[future]
-            future.result()  # what is no Exception
+    def _end(self) -> None:
+        """Let nobody go on; called once all are stopped."""
+        for name, thread in self._running.items():
+            self._cancelled.add(name)
+            # Also who cancels may wait for the network.
+            _thread(f"cancel {name}", self._cancel, name, thread).start()
+        until = time.monotonic() + PATIENCE
+        for name, thread in list(self._running.items()):
+            while thread.is_alive() and (time.monotonic() < until or self._is_at_engine(name)):
+                thread.join(min(_AGAIN, max(0.01, until - time.monotonic())))
+            if thread.is_alive():
+                log.warning("%s: its database does not answer; its connection is left as it is", name)
+            self._cursors.pop(name).close()
+        self._running.clear()
+
+    def _cancel(self, name: str, thread: threading.Thread) -> None:
+        until = time.monotonic() + PATIENCE
+        while thread.is_alive() and time.monotonic() < until:
+            self._given[name][1].cancel()
+            thread.join(_AGAIN)
+
+    def _is_at_engine(self, name: str) -> bool:
+        with self._entering:  # whoever comes later is told to stop
+            return name in self._at_engine
 
     def _tell(self, name: str) -> None:
-        doing = f"reading {', '.join([*self._running.values(), name])}"
+        doing = f"reading {', '.join([*self._running, name])}"
         if self._running:  # whose rows go on being counted
             self._engine.progress.doing = doing
         else:
             self._engine.progress.begin(doing)
+
+
+def _thread(name: str, work: Callable[..., None], *given: Any) -> threading.Thread:
+    """One that the end of the process does not wait for."""
+    return threading.Thread(target=work, args=given, name=name, daemon=True)
 
 
 def _way(data: Any) -> str:

@@ -11,9 +11,9 @@ from airflow_provider_customer360.unify.identifier_types import IdentifierType
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
 from airflow_provider_customer360.unify.quoting import literal
+from airflow_provider_customer360.unify.reading import read_table
 from airflow_provider_customer360.unify.spelling import canonical
 from airflow_provider_customer360.unify.staged import Staged
-from airflow_provider_customer360.unify.staging import stage
 from airflow_provider_customer360.unify.standardise import RawColumn, standardise
 from airflow_provider_customer360.unify.stated_rules import rules_of
 
@@ -38,7 +38,7 @@ def read_stated(engine: Engine, name: str, data: Any, sides: Sequence[Side], opt
         SourceError: they cannot be read.
     """
     try:
-        staged = stage(engine.connection, name, data)
+        staged = read_table(engine, name, name, data)
     except SourceError as error:
         raise SourceError(f"{name}: {error}") from None
     wanted = [column for side in sides for column in side]

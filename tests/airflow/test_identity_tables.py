@@ -496,3 +496,15 @@ def test_templates_of_names_are_no_wrong_names() -> None:
     names = ("identities_table", "events_table", "assignments_table")
     task = operator("right", **dict.fromkeys(names, "{{ params.schema }}.a.b"))
     assert set(names) <= set(task.template_fields)
+
+
+def test_what_earlier_runs_published_is_sent() -> None:
+    """So that it is read in another thread, as fast as a source is, and a timeout interrupts it."""
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    from airflow_provider_customer360.operators.identity_tables import IdentityTables
+    from airflow_provider_customer360.unify.reading import Stream
+
+    tables = IdentityTables.of("customers", None, None, False)
+    assert isinstance(tables.previous(SqliteHook("lite")), Stream)
+    assert isinstance(tables.recorded(SqliteHook("lite"), 1).lasting, Stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Callable
 from contextlib import closing
@@ -13,10 +14,12 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.extract.sql import Query, TransientSourceError, read_sql, table_query
+from airflow_provider_customer360.unify import reading
 from airflow_provider_customer360.unify.config import Source
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import SourceError
 from airflow_provider_customer360.unify.reading import read_sources
+from tests.alarm import alarm
 from tests.mariadb_server import CLIENTS, MariaDB
 
 Execute = Callable[..., None]
@@ -140,6 +143,27 @@ def test_sources_are_read_at_the_same_time(shop: Any) -> None:
         staged = read_sources(engine, queries)
         assert {name: one.rows for name, one in staged.items()} == rows
         assert "in batches" in queries["s1"].data.way
+
+
+@pytest.mark.parametrize("client", ["hook", "pymysql"])
+def test_a_timeout_interrupts_a_query(
+    shop: Any, client: str, mariadb: MariaDB, mariadb_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there is a row, without waiting for one."""
+    monkeypatch.setattr(reading, "PATIENCE", 60)
+    if client == "pymysql":
+        pymysql = pytest.importorskip("pymysql")
+        monkeypatch.setattr(
+            shop,
+            "get_conn",
+            lambda: pymysql.connect(
+                host="127.0.0.1", port=mariadb.port, user="customer360", database=mariadb_database
+            ),
+        )
+    begun = time.monotonic()
+    with Engine() as engine, pytest.raises(TimeoutError), alarm(1):
+        read_sources(engine, {"slow": Source(data=Query(shop, "SELECT SLEEP(30) AS n"))})
+    assert time.monotonic() - begun < 20
 
 
 def test_parameters_and_percent_signs(shop: Any) -> None:

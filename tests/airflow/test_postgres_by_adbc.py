@@ -41,10 +41,13 @@ class Hook:
         return "shop"
 
 
-@pytest.fixture(autouse=True)
-def _driver() -> None:
+@pytest.fixture(autouse=True, scope="module")
+def _driver() -> Iterator[None]:
     if importlib.util.find_spec("adbc_driver_postgresql") is None:
         unavailable("these tests need adbc-driver-postgresql")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql_module, "PLAIN_HOOKS", sql_module.PLAIN_HOOKS | {__name__})
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +70,15 @@ def _without_adbc() -> Iterator[None]:
         yield
 
 
+def _query(connect: Callable[[], Any], sql: str, parameters: Any = None) -> Query:
+    """A query that is connected, as by somebody who lets another thread read it."""
+    query = Query(Hook(connect), sql, parameters)  # type: ignore[arg-type]
+    query.connect()
+    return query
+
+
 def _read(dsn: str, sql: str, **options: Any) -> tuple[str, list[pa.Table]]:
-    query = Query(Hook(lambda: psycopg.connect(dsn, **options)), sql)  # type: ignore[arg-type]
+    query = _query(lambda: psycopg.connect(dsn, **options), sql)
     tables = list(query)
     return query.way, tables
 
@@ -287,7 +297,7 @@ def test_a_session_that_was_changed_is_read_by_the_cursor(database: str, stateme
         connection.execute(statement)  # type: ignore[call-overload]
         return connection
 
-    query = Query(Hook(connect), "SELECT current_user::text AS u")  # type: ignore[arg-type]
+    query = _query(connect, "SELECT current_user::text AS u")
     assert len(list(query)) == 1
     assert query.way == f"psycopg in batches ({reason})"
 
@@ -309,7 +319,7 @@ def test_settings_that_a_cursor_takes_otherwise(database: str, options: str, rea
 
 def test_parameters_are_the_cursors(database: str) -> None:
     """Placeholders are psycopg's own, and so is what reads them."""
-    query = Query(Hook(lambda: psycopg.connect(database)), "SELECT %s::int AS n", [7])  # type: ignore[arg-type]
+    query = _query(lambda: psycopg.connect(database), "SELECT %s::int AS n", [7])
     assert [table["n"].to_pylist() for table in query] == [[7]]
     assert query.way == "psycopg in batches (its SQL has parameters)"
 
@@ -319,6 +329,94 @@ def test_without_the_driver_the_cursor_reads(database: str) -> None:
     with _without_adbc():
         way, _ = _read(database, "SELECT 1 AS a")
     assert way == "psycopg in batches (adbc-driver-postgresql is not installed)"
+
+
+def test_a_driver_that_does_not_load_leaves_it_to_the_cursor(database: str) -> None:
+    """Whatever it fails with; where it could not be used, it is not even loaded."""
+
+    def broken(module: str) -> Any:
+        loaded.append(module)
+        raise AttributeError(module)
+
+    loaded: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres_adbc, "import_module", broken)
+        query = _query(lambda: psycopg.connect(database), "SELECT 1 AS a")
+        patch.undo()
+        assert [one.to_pylist() for one in query] == [[{"a": 1}]]
+        assert query.way == "psycopg in batches (adbc-driver-postgresql fails with AttributeError)"
+        assert loaded == ["adbc_driver_postgresql.dbapi"]
+        patch.setattr(postgres_adbc, "import_module", broken)
+        _query(lambda: psycopg.connect(database), "SELECT %s::int AS a", [1]).close()
+        assert len(loaded) == 1
+
+
+def test_a_connection_that_is_interrupted_is_closed(database: str) -> None:
+    """No session stays where a timeout comes between connecting and reading."""
+    connection = psycopg.connect(database)
+
+    def interrupted() -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql_module, "driver", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _query(lambda: connection, "SELECT 1 AS a")
+    assert connection.closed
+
+
+def test_who_just_iterates_gets_the_cursor(database: str) -> None:
+    """In the main thread no signal interrupts what ADBC waits for, and nobody else would cancel it."""
+    query = Query(Hook(lambda: psycopg.connect(database)), "SELECT 1 AS a")  # type: ignore[arg-type]
+    assert [one.to_pylist() for one in query] == [[{"a": 1}]]
+    assert query.way == "psycopg in batches (only one thread reads)"
+
+
+def test_a_hook_that_connects_in_its_own_way(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant, which no setting tells of, decides which rows there are; the provider's own hook has none."""
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    class OfTenant(PostgresHook):
+        def get_conn(self) -> Any:
+            return _for_tenant(super().get_conn())
+
+    class OfTenantToo(PostgresHook):
+        def _create_connection(self, given: Any) -> Any:
+            return _for_tenant(super()._create_connection(given))
+
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP", postgres.airflow_uri)
+    sql = "SELECT n FROM generate_series(1, 5) n WHERE current_setting('app.tenant', true) = 'mine'"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sql_module, "PLAIN_HOOKS", sql_module.PLAIN_HOOKS - {__name__})
+        for hook, rows, way in (
+            (PostgresHook("shop"), 0, "ADBC"),
+            (OfTenant("shop"), 5, "psycopg in batches (its hook connects in its own way)"),
+            (OfTenantToo("shop"), 5, "psycopg in batches (its hook connects in its own way)"),
+        ):
+            query = Query(hook, sql)
+            query.connect()
+            assert (sum(one.num_rows for one in query), query.way) == (rows, way)
+
+
+def _for_tenant(connection: Any) -> Any:
+    connection.execute("SET app.tenant = 'mine'")
+    return connection
+
+
+def test_values_that_psycopg_is_told_to_read_otherwise(database: str) -> None:
+    """Whoever registers a loader gets what it gives, also where ADBC knows the type."""
+    from psycopg.types.numeric import FloatLoader
+
+    def connect() -> Any:
+        connection = psycopg.connect(database)
+        connection.adapters.register_loader("numeric", FloatLoader)
+        return connection
+
+    query = _query(connect, "SELECT 1.50::numeric AS a")
+    assert [str(one.schema.field("a").type) for one in query] == ["double"]
+    assert query.way == "psycopg in batches (column 'a' has a type that ADBC gives otherwise)"
+    query = _query(connect, "SELECT 1 AS a")
+    assert (len(list(query)), query.way) == (1, "ADBC")
 
 
 def test_adbc_that_cannot_connect_leaves_it_to_the_cursor(postgres: Postgres) -> None:
@@ -333,7 +431,7 @@ def test_adbc_that_cannot_connect_leaves_it_to_the_cursor(postgres: Postgres) ->
 def test_errors_in_the_middle_quote_nothing(database: str) -> None:
     """The SQLSTATE, not the message, also when rows have been read before."""
     sql = "SELECT CASE WHEN n > 900000 THEN ('secret@example.com' || n)::int END AS a, repeat('x', 50) AS x "
-    query = Query(Hook(lambda: psycopg.connect(database)), sql + "FROM generate_series(1, 1000000) n")  # type: ignore[arg-type]
+    query = _query(lambda: psycopg.connect(database), sql + "FROM generate_series(1, 1000000) n")
     batches = iter(query)
     assert next(batches).num_rows > 1000
     with pytest.raises(SourceError, match=r"\(22P02\); its message may quote customers") as error:
@@ -346,8 +444,8 @@ def test_errors_in_the_middle_quote_nothing(database: str) -> None:
 
 def test_a_lost_connection_is_transient(database: str) -> None:
     """A server that ends the session in the middle is worth another try."""
-    query = Query(
-        Hook(lambda: psycopg.connect(database, application_name="lost")),  # type: ignore[arg-type]
+    query = _query(
+        lambda: psycopg.connect(database, application_name="lost"),
         "SELECT n, repeat('x', 100) AS x FROM generate_series(1, 10000000) n",
     )
     batches = iter(query)
@@ -364,7 +462,7 @@ def test_a_lost_connection_is_transient(database: str) -> None:
 
 def test_a_query_is_cancelled(database: str) -> None:
     """From another thread, before there is a row."""
-    query = Query(Hook(lambda: psycopg.connect(database)), "SELECT pg_sleep(30)::text AS s")  # type: ignore[arg-type]
+    query = _query(lambda: psycopg.connect(database), "SELECT pg_sleep(30)::text AS s")
     timer = threading.Timer(0.5, query.cancel)
     timer.start()
     begun = time.monotonic()
@@ -431,17 +529,17 @@ def test_a_connection_of_adbc_gives_the_same(database: str) -> None:
         "z": "timestamptz '2024-01-01 05:00+02'", "b": "true", "y": "'a'::bytea", "a": "array[1]",
     }  # fmt: skip
     sql = f"SELECT {', '.join(f'{value} AS {name}' for name, value in columns.items())}"
-    query = Query(Hook(lambda: dbapi.connect(database)), sql)  # type: ignore[arg-type]
+    query = _query(lambda: dbapi.connect(database), sql)
     with _without_adbc():
         _, by_cursor = _read(database, sql)
     assert _told(list(query)) == _told(by_cursor)
     assert query.way == "ADBC"
-    empty = Query(Hook(lambda: dbapi.connect(database)), f"{sql} WHERE false")  # type: ignore[arg-type]
+    empty = _query(lambda: dbapi.connect(database), f"{sql} WHERE false")
     assert [(one.num_rows, one.column_names) for one in empty] == [(0, list(columns))]
-    changing = Query(Hook(lambda: dbapi.connect(database)), "CREATE TABLE kinds.made (a int)")  # type: ignore[arg-type]
+    changing = _query(lambda: dbapi.connect(database), "CREATE TABLE kinds.made (a int)")
     with pytest.raises(SourceError, match="give one SELECT"):
         list(changing)
-    failing = Query(Hook(lambda: dbapi.connect(database)), "SELECT * FROM nowhere")  # type: ignore[arg-type]
+    failing = _query(lambda: dbapi.connect(database), "SELECT * FROM nowhere")
     with pytest.raises(SourceError, match='42P01\\): relation "nowhere" does not exist'):
         list(failing)
 
@@ -465,13 +563,15 @@ def test_sqlite_by_adbc(tmp_path: Path) -> None:
 def test_no_session_stays(database: str) -> None:
     """Read to the end or stopped early."""
 
-    hook: Any = Hook(lambda: psycopg.connect(database, application_name="stays"))
+    def connect() -> Any:
+        return psycopg.connect(database, application_name="stays")
+
     sql = "SELECT n, repeat('x', 100) AS x FROM generate_series(1, 1000000) n"
-    batches: Any = iter(Query(hook, sql))
+    batches: Any = iter(_query(connect, sql))
     next(batches)
     assert _sessions(database, "stays") == 1
     batches.close()
-    list(Query(hook, "SELECT 1 AS a"))
+    list(_query(connect, "SELECT 1 AS a"))
     deadline = time.monotonic() + 10
     while _sessions(database, "stays") and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -513,12 +613,15 @@ def test_memory_is_that_of_batches(database: str) -> None:
     code = """
 import resource, sys
 import psycopg
+from airflow_provider_customer360.extract import sql
 from airflow_provider_customer360.extract.sql import Query
+sql.PLAIN_HOOKS = {__name__}
 class Hook:
     get_conn = staticmethod(lambda: psycopg.connect(sys.argv[1]))
     get_conn_id = staticmethod(lambda: "shop")
 def read(rows):
     query = Query(Hook, f"SELECT n, repeat('x', 130) AS x, n * 1.5 AS m FROM generate_series(1, {rows}) n")
+    query.connect()
     assert sum(table.num_rows for table in query) == rows
     assert query.way == "ADBC"
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

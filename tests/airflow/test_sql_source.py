@@ -23,7 +23,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.extract import postgres_adbc
-from airflow_provider_customer360.extract.sql import TransientSourceError, read_sql, table_query
+from airflow_provider_customer360.extract.sql import Query, TransientSourceError, read_sql, table_query
 from airflow_provider_customer360.unify.errors import SourceError, TransientError
 from airflow_provider_customer360.unify.staging import stage
 
@@ -44,7 +44,14 @@ class Hook:
 
 
 def read(hook: Any, sql: str, parameters: Any = None, **options: Any) -> list[pa.Table]:
-    return list(read_sql(hook, sql, parameters, **options))
+    return list(connected(hook, sql, parameters, **options))
+
+
+def connected(hook: Any, sql: str, parameters: Any = None, **options: Any) -> Query:
+    """As by somebody who lets another thread read, so that ADBC may."""
+    query = Query(hook, sql, parameters, **options)
+    query.connect()
+    return query
 
 
 def types(table: pa.Table) -> dict[str, str]:
@@ -114,11 +121,13 @@ def test_a_postgres_column_without_values_keeps_its_type(postgres_hook: Any) -> 
 
 def test_postgres_rows_stream(postgres_hook: Any, request: pytest.FixtureRequest) -> None:
     """Rows are made by the server as they are asked for: a billion of them start at once."""
-    batches = read_sql(postgres_hook, "SELECT generate_series(1, 1000000000) AS n", batch_rows=1000)
+    query = connected(postgres_hook, "SELECT generate_series(1, 1000000000) AS n", batch_rows=1000)
+    batches: Any = iter(query)
     firsts = [next(batches)["n"][0].as_py() for _ in range(3)]
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
     rest = read(postgres_hook, "SELECT generate_series(1, 2500)", batch_rows=1000)
-    if request.node.callspec.params["postgres_hook"] == "ADBC":  # its batches are of so many bytes
+    assert (query.way == "ADBC") == (request.node.callspec.params["postgres_hook"] == "ADBC")
+    if query.way == "ADBC":  # its batches are of so many bytes
         assert firsts == sorted(firsts)
         assert sum(batch.num_rows for batch in rest) == 2500
     else:
@@ -346,7 +355,7 @@ def test_batches_stage_into_one_relation(postgres_hook: Any) -> None:
     """A batch of nulls followed by numbers is one column of numbers."""
     sql = "SELECT CASE WHEN n > 5 THEN n * 1.5 END AS x FROM generate_series(1, 10) n ORDER BY n"
     with duckdb.connect() as connection:
-        staged = stage(connection, "source_0", read_sql(postgres_hook, sql, batch_rows=2))
+        staged = stage(connection, "source_0", connected(postgres_hook, sql, batch_rows=2))
         assert (staged.rows, staged.columns[0].type) == (10, "DECIMAL(3,1)")
         assert connection.execute("SELECT sum(c0) FROM source_0").fetchall() == [(Decimal("60.0"),)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -18,9 +17,12 @@ from airflow_provider_customer360.unify import reading
 from airflow_provider_customer360.unify.config import Source
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import SourceError
+from airflow_provider_customer360.unify.events import Recorded
 from airflow_provider_customer360.unify.pipeline import Config, unify
+from airflow_provider_customer360.unify.previous import COLUMNS
 from airflow_provider_customer360.unify.reading import AT_ONCE, read_sources
 from airflow_provider_customer360.unify.staged import Staged
+from tests.alarm import alarm
 
 
 class Sent:
@@ -147,21 +149,102 @@ def test_a_stream_of_one_thread_stays_there(engine: Engine) -> None:
 
 def test_a_timeout_interrupts_whoever_waits_for_a_database(engine: Engine) -> None:
     """Its signal reaches the main thread, which is not the one that waits, even for a single source."""
-
-    def ring(*_: Any) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
     only = Sent(slowly)
-    try:
-        with pytest.raises(TimeoutError):
-            read(engine, only=only)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    with pytest.raises(TimeoutError), alarm(0.3):
+        read(engine, only=only)
     assert only.cancelled.is_set()
     assert only.calls == ["connect", "close"]
+
+
+@pytest.mark.parametrize("where", ["rows", "end"])
+def test_a_dead_network_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
+) -> None:
+    """Neither the rows come then nor does the cancelling end; if they ever do, nothing is done with them."""
+    monkeypatch.setattr(reading, "PATIENCE", 0.5)
+    alive, stage = threading.Event(), reading.stage
+    staged: list[Any] = []
+
+    def recorded(connection: Any, relation: str, data: Any, arrived: Any) -> Staged:
+        def frames() -> Iterator[Any]:
+            for frame in data:
+                staged.append(frame)
+                yield frame
+
+        return stage(connection, relation, frames(), arrived)
+
+    monkeypatch.setattr(reading, "stage", recorded)
+
+    class Dead(Sent):
+        def __iter__(self) -> Iterator[Any]:
+            self.reader = threading.current_thread()
+            yield table("x")
+            alive.wait(60)
+            if where == "rows":
+                yield table("late")
+
+        def cancel(self) -> None:
+            alive.wait(60)
+
+    dead, begun = Dead(), time.monotonic()
+    try:
+        with Engine() as engine, pytest.raises(TimeoutError), alarm(0.3):
+            read(engine, dead=dead)
+        assert time.monotonic() - begun < 30
+        assert dead.calls == ["connect"]
+        assert "dead: its database does not answer" in caplog.text
+    finally:
+        alive.set()
+    assert dead.reader is not None
+    dead.reader.join(20)
+    assert staged == [table("x")]
+    assert dead.calls == ["connect", "close"]
+
+
+def test_who_is_at_the_engine_is_waited_for(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
+    """However long that takes: the engine is closed afterwards."""
+    monkeypatch.setattr(reading, "PATIENCE", 0.1)
+    at_engine = threading.Event()
+    stage = reading.stage
+
+    def slow(connection: Any, relation: str, data: Any, arrived: Any) -> Staged:
+        def frames() -> Iterator[Any]:
+            for frame in data:
+                at_engine.set()
+                time.sleep(1.5)
+                done.append(frame)
+                yield frame
+
+        return stage(connection, relation, frames(), arrived)
+
+    class Failing(Sent):
+        def connect(self) -> bool:
+            assert at_engine.wait(20)
+            raise SourceError("broken")
+
+    done: list[Any] = []
+    monkeypatch.setattr(reading, "stage", slow)
+    with pytest.raises(SourceError, match="broken"):
+        read(engine, busy=Sent(table("x"), slowly), failing=Failing())
+    assert len(done) == 1
+
+
+def test_what_is_no_source_is_read_in_a_thread_too() -> None:
+    """A timeout interrupts also the reading of earlier identities and events, of rules and of lists."""
+    sides = ("identifier_type", "identifier_value", "other_identifier_type", "other_identifier_value")
+    previous = [*COLUMNS]
+    given = {
+        "previous": Sent(pa.table({name: pa.array([], pa.string()) for name in previous})),
+        "must_link": Sent(pa.table({name: pa.array([], pa.string()) for name in sides})),
+        "forget": Sent(pa.table({name: pa.array([], pa.string()) for name in sides[:2]})),
+    }
+    events = Sent(pa.table({"event_id": pa.array([], pa.string())}))
+    people = pa.table({"email": ["ana@x.example"], "customer_id": ["c1"]})
+    with unify({"crm": people}, recorded=Recorded(1, events), **given) as unified:
+        assert unified.events.to_arrow().num_rows
+    for sent in (*given.values(), events):
+        assert sent.reader not in (None, threading.main_thread())
+        assert sent.calls == ["connect", "close"]
 
 
 @pytest.mark.parametrize("where", ["rows", "connect", "frame"])
