@@ -40,7 +40,7 @@ def read_stated(engine: Engine, name: str, data: Any, sides: Sequence[Side], opt
     try:
         staged = read_table(engine, name, name, data)
     except SourceError as error:
-        raise SourceError(f"{name}: {error}") from None
+        raise type(error)(f"{name}: {error}") from None  # one that passes by itself stays one
     wanted = [column for side in sides for column in side]
     columns = _columns(name, staged, wanted, optional) if staged.columns or staged.rows else {}
     if staged.rows:

@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_customer360.unify import reading
 from airflow_provider_customer360.unify.config import Source
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.errors import SourceError
+from airflow_provider_customer360.unify.errors import SourceError, TransientError
 from airflow_provider_customer360.unify.events import Recorded
 from airflow_provider_customer360.unify.pipeline import Config, unify
 from airflow_provider_customer360.unify.previous import COLUMNS
@@ -336,3 +336,19 @@ def test_rows_keep_their_order_for_assignments() -> None:
     assert len(assigned) == 9000
     for one in assigned:
         assert emails[one["customer_id"]] == f"{one['source']}{one['source_key']}@{one['source']}.example"
+
+
+@pytest.mark.parametrize("stated", ["forget", "must_link", "must_not_link"])
+def test_a_stated_table_that_is_out_of_reach_for_a_moment_may_be_tried_again(stated: str) -> None:
+    """Its error stays one that passes by itself, and names the argument."""
+
+    class Lost(SourceError, TransientError):
+        pass
+
+    def frames() -> Iterator[pa.Table]:
+        raise Lost("the connection is lost")
+        yield
+
+    crm = pa.table({"email": ["ann@mail.example"]})
+    with pytest.raises(TransientError, match=f"{stated}: the connection is lost"):
+        unify({"crm": crm}, **{stated: frames()})
