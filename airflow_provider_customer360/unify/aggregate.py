@@ -11,7 +11,6 @@ sources, ``data_sources`` and ``s_<i>`` (records of source *i*). Table ``profile
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -19,6 +18,7 @@ from airflow_provider_customer360.unify import candidates, records, sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import first_key
+from airflow_provider_customer360.unify.parts import WHOLE, Part
 from airflow_provider_customer360.unify.quoting import literal, quoted
 from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, Role, SourcePlan
 
@@ -57,25 +57,7 @@ def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
     _check_conservation(engine, plan)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A part of the customers: a join keeps all of one side in memory."""
-
-    number: int
-    parts: int
-
-    def of(self, table: str) -> str:
-        """The rows of a table with a customer that are of this part."""
-        return (
-            table if self.parts == 1 else f"(SELECT * FROM {table} WHERE {self.holds('customer')}) AS {table}"
-        )
-
-    def holds(self, customer: str) -> str:
-        """Whether a customer, or `_NOBODY`, is of this part."""
-        return "true" if self.parts == 1 else f"({customer} + 1) % {self.parts} = {self.number}"
-
-
-def _in_parts(engine: Engine, name: str, query: Callable[[_Part], str], columns: int, doing: str) -> None:
+def _in_parts(engine: Engine, name: str, query: Callable[[Part], str], columns: int, doing: str) -> None:
     """Make a table by a query that joins customers, for as many at a time as fit into memory.
 
     Args:
@@ -87,12 +69,20 @@ def _in_parts(engine: Engine, name: str, query: Callable[[_Part], str], columns:
     """
     (customers,) = engine.row("SELECT count(*) FROM customers")
     parts = engine.parts(customers, _BYTES_OF_A_CUSTOMER + columns * _BYTES_OF_A_COLUMN)
-    for number in range(parts):
-        begin = f"INSERT INTO {name}" if number else f"CREATE OR REPLACE TABLE {name} AS"
-        engine.run(f"{begin} {query(_Part(number, parts))}", doing=doing)
+    engine.make(name, query, parts, doing=doing)
 
 
-def _by_source(plan: Plan, index: int, part: _Part) -> str:
+def _holds(part: Part, customer: str = "customer") -> str:
+    """Whether a customer, or `_NOBODY`, is of a part."""
+    return part.holds(f"{customer} + 1")
+
+
+def _of(part: Part, table: str) -> str:
+    """The rows of a table with a customer that are of a part."""
+    return table if part == WHOLE else f"(SELECT * FROM {table} WHERE {_holds(part)}) AS {table}"
+
+
+def _by_source(plan: Plan, index: int, part: Part) -> str:
     """What the records say of the customers of one part; records without an owner are of the first one."""
     source = plan.sources[index]
     key = first_key(plan, source)
@@ -108,7 +98,7 @@ def _by_source(plan: Plan, index: int, part: _Part) -> str:
         ),
     ]
     those = ""
-    if part.parts > 1:
+    if part != WHOLE:
         those = f" WHERE i.node IS NOT NULL{'' if part.number else f' OR {key} IS NULL'}"
     return (
         f"SELECT {', '.join(items)} FROM {records.table(index)} AS r "
@@ -116,11 +106,11 @@ def _by_source(plan: Plan, index: int, part: _Part) -> str:
     )
 
 
-def _owners(plan: Plan, source: SourcePlan, part: _Part = _Part(0, 1)) -> str:
+def _owners(plan: Plan, source: SourcePlan, part: Part = WHOLE) -> str:
     """The customers of identifiers, of the types that a source has."""
     types = sorted(plan.identifier_types.index(kind or "") for kind in source.outputs(Role.IDENTIFIER))
     of_types = f"t IN ({', '.join(map(str, [-1, *types]))})"
-    those = part.holds(f"coalesce(customer, {_NOBODY})")
+    those = _holds(part, f"coalesce(customer, {_NOBODY})")
     return f"(SELECT node, customer FROM identities WHERE {of_types} AND {those})"
 
 
@@ -136,7 +126,7 @@ def _chosen(plan: Plan, source: SourcePlan) -> dict[int, Attribute]:
     return {k: attribute for k, attribute in fed.items() if not candidates.is_counted(attribute)}
 
 
-def _totals(plan: Plan, part: _Part) -> str:
+def _totals(plan: Plan, part: Part) -> str:
     def of_all(column: str) -> list[str]:
         return [f"by_source_{index}.{column}" for index in range(len(plan.sources))]
 
@@ -151,9 +141,9 @@ def _totals(plan: Plan, part: _Part) -> str:
         *(item for k, metric in enumerate(plan.metrics) for item in _sum_up(plan, k, metric)),
     ]
     joined = "".join(
-        f" LEFT JOIN {part.of(f'by_source_{index}')} USING (customer)" for index in range(len(plan.sources))
+        f" LEFT JOIN {_of(part, f'by_source_{index}')} USING (customer)" for index in range(len(plan.sources))
     )
-    everyone = f"SELECT customer FROM {part.of('customers')}"
+    everyone = f"SELECT customer FROM {_of(part, 'customers')}"
     if not part.number:
         everyone += f" UNION ALL SELECT {_NOBODY}"
     return f"SELECT {', '.join(items)} FROM ({everyone}){joined} WHERE {' + '.join(counts)} > 0"
@@ -203,7 +193,7 @@ def _merge(k: int, metric: Metric) -> list[str]:
 
 def _profiles(
     engine: Engine, plan: Plan, counted: Sequence[str], as_of: datetime, active_within: timedelta
-) -> Callable[[_Part], str]:
+) -> Callable[[Part], str]:
     since = _start(as_of, active_within).isoformat(sep=" ")
     # With no event time anywhere nobody can be called inactive.
     active = f"coalesce(totals.last_seen >= TIMESTAMP {literal(since)}, false)"
@@ -221,11 +211,11 @@ def _profiles(
     ]
     survivors = [f"by_source_{i}" for i, source in enumerate(plan.sources) if _chosen(plan, source)]
 
-    def query(part: _Part) -> str:
+    def query(part: Part) -> str:
         joined = "".join(
-            f" LEFT JOIN {part.of(name)} USING (customer)" for name in ["shown", *survivors, *counted]
+            f" LEFT JOIN {_of(part, name)} USING (customer)" for name in ["shown", *survivors, *counted]
         )
-        tables = f"{part.of('totals')} JOIN {part.of('customers')} USING (customer)"
+        tables = f"{_of(part, 'totals')} JOIN {_of(part, 'customers')} USING (customer)"
         return f"SELECT {', '.join(items)} FROM {tables}{joined}"
 
     return query
@@ -254,7 +244,7 @@ def _start(as_of: datetime, active_within: timedelta) -> datetime:
     return start.replace(tzinfo=None)
 
 
-def _shown_identifiers(plan: Plan, others: Container[int], part: _Part) -> str:
+def _shown_identifiers(plan: Plan, others: Container[int], part: Part) -> str:
     """Of several e-mails of one customer the profile shows the one seen last, then most, then the first.
 
     One that links nobody is shown where the customer has no other.
@@ -263,15 +253,15 @@ def _shown_identifiers(plan: Plan, others: Container[int], part: _Part) -> str:
     latest = f"min({{'foreign': f, 't': {time}, 'n': -records, 'v': v}})"
     own = (
         "SELECT customer, t, identifier_value AS v, last_seen, records, false AS f FROM identities "
-        f"WHERE customer IS NOT NULL AND {part.holds('customer')}"
+        f"WHERE customer IS NOT NULL AND {_holds(part)}"
     )
     foreign = _foreign(plan, others, part)
     # Most customers have one of each type: nothing needs to be compared there, which takes half the time.
     shown = _shown(plan)
     if not shown:
-        return f"SELECT customer FROM {part.of('customers')}"
+        return f"SELECT customer FROM {_of(part, 'customers')}"
     types = ", ".join(str(number) for number, _ in shown)
-    compared = f"SELECT customer FROM {part.of('held')} WHERE n > 1 AND t IN ({types})"
+    compared = f"SELECT customer FROM {_of(part, 'held')} WHERE n > 1 AND t IN ({types})"
     several = "FROM own"
     if foreign:
         compared += " UNION SELECT customer FROM others"
@@ -296,13 +286,13 @@ def _types_of_others(engine: Engine) -> frozenset[int]:
     return frozenset(t for (t,) in found)
 
 
-def _foreign(plan: Plan, types: Container[int], part: _Part) -> list[str]:
+def _foreign(plan: Plan, types: Container[int], part: Part) -> list[str]:
     """Identifiers on a customer's records that do not belong to this customer alone."""
     return [
         f"SELECT customer, {t} AS t, id_{j} AS v, max(r.last_seen) AS last_seen, "
         "sum(r.records)::BIGINT AS records, true AS f "
         f"FROM {records.table(index)} AS r JOIN identities AS i ON i.node = {first_key(plan, source)} "
-        f"WHERE id_{j} IS NOT NULL AND k_{j} IS NULL AND {part.holds('customer')} "
+        f"WHERE id_{j} IS NOT NULL AND k_{j} IS NULL AND {_holds(part)} "
         f"GROUP BY customer, id_{j}"
         for index, source in enumerate(plan.sources)
         for j, column in enumerate(source.having(Role.IDENTIFIER))

@@ -97,7 +97,7 @@ def _batches(engine: Engine, query: str, doing: str) -> Iterator[list[np.ndarray
     The more at a time, the faster: with each batch SciPy looks at all identifiers again.
     """
     engine.progress.begin(doing)
-    enough = max(_LEAST_LINKS, engine.beside(_BYTES_OF_A_LINK))
+    enough = engine.beside(_BYTES_OF_A_LINK, at_least=_LEAST_LINKS)
     held: list[pa.RecordBatch] = []
     with engine.within_memory():
         for batch in engine.reader(query, _LEAST_LINKS):

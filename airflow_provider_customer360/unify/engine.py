@@ -7,7 +7,7 @@ from this package passes through `quoted`, every text value through `literal`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from airflow_provider_customer360.unify.errors import ConfigError, Customer360Error, DataError, MemoryExceeded
+from airflow_provider_customer360.unify.parts import Part
 from airflow_provider_customer360.unify.progress import Progress
 from airflow_provider_customer360.unify.resources import Memory, Resources, resident, shown
 from airflow_provider_customer360.unify.spill import SpillDirectory
@@ -122,13 +123,23 @@ class Engine:
         """Make an Arrow table readable under a name, without copying it."""
         self.connection.register(name, table)
 
-    def parts(self, rows: int, bytes_of_a_row: int) -> int:
-        """Into how many parts work on so many rows has to be cut for each to fit into half of the memory."""
-        return 1 + rows * bytes_of_a_row // (self._given // 2)
+    def parts(self, rows: int, bytes_of_a_row: int) -> list[Part]:
+        """The parts into which work on so many rows has to be cut for each to fit into half of the memory."""
+        return Part.all(1 + rows * bytes_of_a_row // (self._given // 2))
 
-    def beside(self, bytes_of_a_row: int) -> int:
+    def make(self, table: str, query: Callable[[Part], str], parts: Iterable[Part], *, doing: str) -> None:
+        """Make a table anew, by the query of one part after the other.
+
+        Raises:
+            DataError, MemoryExceeded: see `run`.
+        """
+        for part in parts:
+            begin = f"INSERT INTO {table}" if part.number else f"CREATE OR REPLACE TABLE {table} AS"
+            self.run(f"{begin} {query(part)}", doing=doing)
+
+    def beside(self, bytes_of_a_row: int, *, at_least: int) -> int:
         """How many rows Python may hold at a time in the memory that is not DuckDB's."""
-        return self._given // _BESIDE // bytes_of_a_row
+        return max(at_least, self._given // _BESIDE // bytes_of_a_row)
 
     def drop(self, names: Iterable[str]) -> None:
         """Free tables of a stage that no later stage reads."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.keys import by_strength
+from airflow_provider_customer360.unify.parts import WHOLE, Part
 from airflow_provider_customer360.unify.schema import Plan, Role, SourcePlan
 
 #: What a pair takes in a grouping, roughly.
@@ -24,10 +25,8 @@ def find_links(engine: Engine, plan: Plan) -> None:
     )
     for index, source in enumerate(plan.sources):
         pairs = source.rows * max(0, len(source.having(Role.IDENTIFIER)) - 1)
-        parts = engine.parts(pairs, _BYTES_OF_A_PAIR)
-        for part in range(parts):
-            those = f" AND a % {parts} = {part}" if parts > 1 else ""
-            for star in _stars(plan, index, source, those=those):
+        for part in engine.parts(pairs, _BYTES_OF_A_PAIR):
+            for star in _stars(plan, index, source, part=part):
                 engine.run(f"INSERT INTO links {star}", doing="linking identifiers")
 
 
@@ -88,7 +87,7 @@ def _set_aside(engine: Engine, index: int, j: int, condition: str) -> None:
     )
 
 
-def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "", those: str = "") -> list[str]:
+def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "", part: Part = WHOLE) -> list[str]:
     columns, order = source.having(Role.IDENTIFIER), by_strength(plan, source)
     types = [plan.identifier_types.index(columns[j].output or "") for j in order]
     stars = []
@@ -111,7 +110,7 @@ def _stars(plan: Plan, index: int, source: SourcePlan, where: str = "", those: s
         return []
     return [
         f"SELECT a, b, min(ta) AS ta, min(t) AS t, {index}::SMALLINT AS s, sum(records)::BIGINT AS records "
-        f"FROM ({' UNION ALL '.join(stars)}) WHERE a <> b{those} GROUP BY a, b"
+        f"FROM ({' UNION ALL '.join(stars)}) WHERE a <> b AND {part.holds('a')} GROUP BY a, b"
     ]
 
 

@@ -32,6 +32,7 @@ from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys, first_key
 from airflow_provider_customer360.unify.links import find_links, keep_ruled
 from airflow_provider_customer360.unify.manual_rules import Rules
+from airflow_provider_customer360.unify.parts import Part
 from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.shared import set_shared_aside
@@ -110,14 +111,12 @@ def _group_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> bool:
     """Group identifiers by type and value; False when two of them share a key."""
     node_of = [f"WHEN {t} THEN {keys.key(name, 'v')}" for t, name in enumerate(plan.identifier_types)]
     values = sum(source.rows * len(source.having(Role.IDENTIFIER)) for source in plan.sources)
-    parts = engine.parts(values, _BYTES_OF_A_VALUE)
-    for part in range(parts):
-        grouped = group_identifiers(plan, f"WHERE hash(v) % {parts} = {part}" if parts > 1 else "")
-        engine.run(
-            f"{'INSERT INTO nodes' if part else 'CREATE OR REPLACE TABLE nodes AS'} "
-            f"SELECT CASE t {' '.join(node_of)} END AS node, * FROM ({grouped})",
-            doing="collecting identifiers",
-        )
+
+    def of(part: Part) -> str:
+        grouped = group_identifiers(plan, f"WHERE {part.holds('hash(v)')}")
+        return f"SELECT CASE t {' '.join(node_of)} END AS node, * FROM ({grouped})"
+
+    engine.make("nodes", of, engine.parts(values, _BYTES_OF_A_VALUE), doing="collecting identifiers")
     found, different = engine.row("SELECT count(*), count(DISTINCT node) FROM nodes")
     if not found:
         rows = sum(source.rows for source in plan.sources)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.events import forgotten_in_events
 from airflow_provider_customer360.unify.explain import COLUMNS, RULE, Explanation, explain, identities_of
+from airflow_provider_customer360.unify.parts import Part
 from airflow_provider_customer360.unify.progress import Stage
 from airflow_provider_customer360.unify.protection import Protection
 from airflow_provider_customer360.unify.quoting import literal
@@ -83,8 +84,8 @@ def _in_utc(schema: pa.Schema) -> pa.Schema:
     return schema
 
 
-#: What an identifier takes in a join, roughly.
-_BYTES_OF_AN_IDENTIFIER = 300
+#: What an identifier takes in all joins that it takes to tell it, roughly.
+_BYTES_TO_TELL_AN_IDENTIFIER = 300
 
 
 class Unified:
@@ -140,18 +141,14 @@ class Unified:
         with self._engine.within_memory():
             trace(self._engine, self._plan)
             (count,) = self._engine.row("SELECT count(*) FROM identities")
-            parts = self._engine.parts(count, _BYTES_OF_AN_IDENTIFIER)
-            for part in range(parts):
-                begin = (
-                    "INSERT INTO identities_told" if part else "CREATE OR REPLACE TABLE identities_told AS"
-                )
-                self._engine.run(f"{begin} {self._told(part, parts)}", doing="telling identities")
+            parts = self._engine.parts(count, _BYTES_TO_TELL_AN_IDENTIFIER)
+            self._engine.make("identities_told", self._told, parts, doing="telling identities")
             self._engine.drop(["traces"])
         return Frame(
             self._engine, "SELECT * FROM identities_told", "identifier_type, identifier_value, status"
         )
 
-    def _told(self, part: int, parts: int) -> str:
+    def _told(self, part: Part) -> str:
         """The published identities of one part of the customers."""
         remembered = self._protection.remembered
         seen_in = ", ".join(
@@ -162,7 +159,7 @@ class Unified:
             )
         )
         traced, parents = (
-            f"(FROM {table} WHERE customer % {parts} = {part})" for table in ("traces", "identities")
+            f"(FROM {table} WHERE {part.holds('customer')})" for table in ("traces", "identities")
         )
         return (
             # What is not in the data was hashed when it was read.
@@ -175,7 +172,7 @@ class Unified:
             f"CASE WHEN parent.node IS NOT NULL AND traces.sources IS NULL THEN {literal(RULE)} "
             f"ELSE nullif(concat_ws(', ', {seen_in}), '') END AS linked_in, "
             "traces.records AS linked_records "
-            f"FROM ({identities_next(part, parts)}) AS n "
+            f"FROM ({identities_next(part)}) AS n "
             f"LEFT JOIN {traced} AS traces ON traces.node = n.node "
             f"LEFT JOIN {parents} AS parent ON parent.node = traces.parent"
         )

@@ -40,6 +40,7 @@ from __future__ import annotations
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
 from airflow_provider_customer360.unify.id_events import find_events
+from airflow_provider_customer360.unify.parts import WHOLE, Part
 from airflow_provider_customer360.unify.quoting import literal
 
 #: The identifier type under which the ids of customers themselves are remembered.
@@ -48,13 +49,13 @@ PROFILE_ID = "profile_id"
 _DOING = "keeping customer ids"
 
 
-def identities_next(part: int = 0, parts: int = 1) -> str:
+def identities_next(part: Part = WHOLE) -> str:
     """The query of the previous identities of the next run, or of those of one part of the customers.
 
     Also ``node`` and ``customer``, NULL for what the data no longer says.
     """
     told, named = (
-        f"(FROM {table} WHERE coalesce(customer, 0) % {parts} = {part}) AS {table}"
+        f"(FROM {table} WHERE {part.holds('coalesce(customer, 0)')}) AS {table}"
         for table in ("identities", "customers")
     )
     query = (
@@ -63,7 +64,7 @@ def identities_next(part: int = 0, parts: int = 1) -> str:
         f"first_seen, last_seen, records, data_sources, node, customer FROM {told} "
         f"LEFT JOIN {named} USING (customer)"
     )
-    return query if part else f"{query} UNION ALL SELECT *, NULL, NULL FROM remembered_identities"
+    return query if part.number else f"{query} UNION ALL SELECT *, NULL, NULL FROM remembered_identities"
 
 
 def keep_ids(engine: Engine) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.parts import Part
 from airflow_provider_customer360.unify.records import SOURCES_IN_A_NUMBER, source_bit
 from airflow_provider_customer360.unify.schema import Plan
 
@@ -35,11 +36,11 @@ def trace(engine: Engine, plan: Plan) -> None:
         "SELECT customer, a AS node, b AS parent, records, sources FROM customer_links LIMIT 0"
     )
     (count,) = engine.row("SELECT count(*) FROM customer_links")
-    parts = 1 + count // max(_LEAST_LINKS, engine.beside(_BYTES_OF_A_LINK))
+    at_once = engine.beside(_BYTES_OF_A_LINK, at_least=_LEAST_LINKS)
     # Arrow has no bit strings: a text becomes one again when it is inserted.
     sources = "sources" if len(plan.sources) < SOURCES_IN_A_NUMBER else "sources::VARCHAR AS sources"
-    for part in range(parts):
-        _trace_part(engine, sources, f"customer % {parts} = {part}")
+    for part in Part.all(1 + count // at_once):
+        _trace_part(engine, sources, part.holds("customer"))
     engine.drop(["customer_links", "roots"])
 
 
@@ -52,15 +53,15 @@ def _find_customer_links(engine: Engine, plan: Plan) -> None:
         "ANTI JOIN demanded_links USING (a, b) UNION ALL SELECT a, b, -1, -1, NULL, 0 FROM demanded_links"
     )
     (count,) = engine.row("SELECT count(*) FROM identities")
-    parts = engine.parts(count, _BYTES_OF_AN_IDENTIFIER)
-    for part in range(parts):
-        engine.run(
-            f"{'INSERT INTO customer_links' if part else 'CREATE OR REPLACE TABLE customer_links AS'} "
-            f"SELECT customer, a, b, t, ta, sources, records FROM ({found}) JOIN (SELECT node, customer "
-            f"FROM identities WHERE customer IS NOT NULL AND node % {parts} = {part}) ON node = a "
-            f"WHERE a % {parts} = {part}",
-            doing=_DOING,
+
+    def of(part: Part) -> str:
+        owners = f"SELECT node, customer FROM identities WHERE customer IS NOT NULL AND {part.holds('node')}"
+        return (
+            f"SELECT customer, a, b, t, ta, sources, records FROM ({found}) JOIN ({owners}) ON node = a "
+            f"WHERE {part.holds('a')}"
         )
+
+    engine.make("customer_links", of, engine.parts(count, _BYTES_OF_AN_IDENTIFIER), doing=_DOING)
 
 
 def _trace_part(engine: Engine, sources: str, those: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_customer360.unify import Config, components, traces, unify
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.parts import Part
 
 #: Chains of three identifiers, each link on a record of its own, and a phone that exceeds its limit.
 ROWS = [
@@ -34,7 +35,7 @@ def test_parts_do_not_show(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """Neither in who is one customer nor in the links that are told."""
     whole = told()
     monkeypatch.setattr(components, "_LEAST_LINKS", size)
-    monkeypatch.setattr(Engine, "beside", lambda *_: size)
+    monkeypatch.setattr(Engine, "beside", lambda *_, **__: size)
     monkeypatch.setattr(traces, "_LEAST_LINKS", size)
     for expected, found in zip(whole, told(), strict=True):
         pd.testing.assert_frame_equal(expected, found)
@@ -44,7 +45,7 @@ def test_parts_do_not_show(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
 def test_customers_in_parts_do_not_show(monkeypatch: pytest.MonkeyPatch, parts: int) -> None:
     """Profiles are put together from parts of the customers where memory is small: they come out the same."""
     whole = told()
-    monkeypatch.setattr(Engine, "parts", lambda *_: parts)
+    monkeypatch.setattr(Engine, "parts", lambda *_: Part.all(parts))
     for expected, found in zip(whole, told(), strict=True):
         pd.testing.assert_frame_equal(expected, found)
 
