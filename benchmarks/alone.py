@@ -52,12 +52,18 @@ class NotFinishedError(Exception):
 
 
 def alone(
-    module: str, arguments: Sequence[str], environment: Mapping[str, str], limit: float | None = None
+    module: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    limit: float | None = None,
+    procs: Path | None = None,
 ) -> dict[str, Any]:
     """What ``python -m module arguments`` prints as its last line, as JSON.
 
     Args:
         limit: seconds until the process is killed.
+        procs: of a cgroup, the file that takes the ids of its processes. The process is in it from its first
+            byte on: what it had before would not count.
 
     Raises:
         NotFinishedError: it was killed, by us or by the kernel for want of memory, or ended with
@@ -65,7 +71,14 @@ def alone(
         SystemExit: it failed.
     """
     command = [sys.executable, "-m", module, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | environment) as process:
+
+    def enter() -> None:
+        if procs:
+            procs.write_text(str(os.getpid()))
+
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=os.environ | environment, preexec_fn=enter
+    ) as process:
         with suppress(OSError):  # where there is no such file, the kernel chooses by size, which will do
             Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000")
         try:

@@ -35,7 +35,7 @@ _VERSIONS = ("airflow-provider-customer360", "duckdb", "numpy", "scipy", "pyarro
 
 @contextmanager
 def cage(size: int) -> Iterator[Path]:
-    """A cgroup of this many bytes; gives the file into which a process writes its id to get in.
+    """A cgroup of this many bytes; gives the file that takes the ids of its processes.
 
     Raises:
         SystemExit: the system lets us make none.
@@ -63,9 +63,8 @@ def cage(size: int) -> Iterator[Path]:
             limit.parent.rmdir()
 
 
-def limited(data: Dataset, procs: Path, memory: str | None, out: Path) -> dict[str, Any]:
+def limited(data: Dataset, memory: str | None, out: Path) -> dict[str, Any]:
     """Unify in this process, inside the cgroup; profiles are written to ``out`` to be checked elsewhere."""
-    procs.write_text(str(os.getpid()))
     import pyarrow.parquet as pq
 
     from airflow_provider_customer360.unify import Resources, unify
@@ -102,9 +101,9 @@ def measured(rows: int, memory: str, memory_limit: str, cache: Path | None, seco
     size = Resources(memory_limit=memory).memory().size
     with tempfile.TemporaryDirectory(prefix="customer360-benchmark-") as folder, cage(size) as procs:
         out = Path(folder) / "profiles.parquet"
-        arguments = ["--measure", str(data.folder), str(procs), memory_limit, str(out)]
+        arguments = ["--measure", str(data.folder), memory_limit, str(out)]
         try:
-            result = alone("benchmarks.limited", arguments, {}, seconds)
+            result = alone("benchmarks.limited", arguments, {}, seconds, procs)
         except NotFinishedError as reason:
             return f"| {rows:,} | {memory} |  |  |  |  | {reason} |"
         verdict = check("limited", result | told_of(out), data.facts)
@@ -122,11 +121,11 @@ def main() -> None:
     parser.add_argument("--memory-limit", default="", help="memory_limit of the run (default: its own)")
     parser.add_argument("--data", type=Path, help="folder for the data (default: the system's temporary one)")
     parser.add_argument("--limit", type=float, default=7200, help="seconds that it may take")
-    parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        folder, procs, memory, out = given.measure
-        print(json.dumps(limited(Dataset(Path(folder)), Path(procs), memory or None, Path(out))))
+        folder, memory, out = given.measure
+        print(json.dumps(limited(Dataset(Path(folder)), memory or None, Path(out))))
         return
     line = measured(given.rows, given.memory, given.memory_limit, given.data, given.limit)
     print(f"{about(_VERSIONS)}.\n")

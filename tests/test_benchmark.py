@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import duckdb
 import pytest
 
-from benchmarks import by_operator, by_postgres, growth, run
+from benchmarks import by_operator, by_postgres, growth, limited, run
 from benchmarks.alone import OUT_OF_MEMORY, NotFinishedError, alone
 from benchmarks.chart import chart
 from benchmarks.compared import COMPARED, profiles_sql, told
@@ -68,6 +68,20 @@ def test_from_postgres_to_postgres(
         assert CONTENDERS["streaming_out"](data)()() == {"rows": ROWS}
     finally:
         by_operator.drop(*data.sources, by_operator.TARGET, by_operator.IDENTITIES)
+
+
+@pytest.mark.parametrize(
+    ("memory", "verdict"), [("700MB", "agrees"), ("90MB", "not finished: out of memory")]
+)
+def test_the_kernel_holds_a_run_to_its_limit(data: Dataset, memory: str, verdict: str) -> None:
+    """Within a cgroup a run ends with the right profiles, or is ended where it needs more than there is."""
+    try:
+        line = limited.measured(ROWS, memory, "", data.folder.parent, seconds=120)
+    except SystemExit as reason:
+        if "No cgroup" not in str(reason):
+            raise
+        pytest.skip(str(reason))
+    assert _cells(line)[0][-1] == verdict
 
 
 @pytest.mark.parametrize(
