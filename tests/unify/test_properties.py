@@ -26,6 +26,7 @@ from airflow_provider_customer360.unify.detect import detect
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.manual_rules import read_rules
+from airflow_provider_customer360.unify.parts import Part
 from airflow_provider_customer360.unify.records import group_records
 from airflow_provider_customer360.unify.resolve import find_nodes, resolve
 from airflow_provider_customer360.unify.schema import Plan
@@ -352,7 +353,7 @@ def test_parts_change_nothing(case: Case) -> None:
     outcomes = []
     for parts in (1, 3):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Engine, "parts", lambda *_, parts=parts: parts)
+            patch.setattr(Engine, "parts", lambda *_, parts=parts: Part.all(parts))
             with run(case) as result:
                 identities = sorted(result.identities.to_arrow().to_pylist(), key=repr)
                 outcomes.append((outcome(result), identities))
