@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.schema import ColumnPlan, Role, SourcePlan
-from airflow_provider_customer360.unify.standardise import standardised, text
+from airflow_provider_customer360.unify.standardise import SPACES, standardised, text
 
 _MANY = 10
 
@@ -29,8 +29,8 @@ def _stands_for_guests(engine: Engine, plan: SourcePlan, column: ColumnPlan) -> 
     value = text(column.internal, column.type)
     is_zero = f"{value} = '0'"
     if column.type == "VARCHAR":
-        # A 0 with blanks around it, or .0 behind; most values are out at their first character.
-        is_zero = f"left({column.internal}, 1) NOT BETWEEN '1' AND 'z' AND {is_zero}"
+        # The same in one pattern, which most values fail at their first character.
+        is_zero = f"regexp_full_match({column.internal}, '(?:{SPACES})?0(?:\\.0+)?(?:{SPACES})?')"
     (zeros,) = engine.row(f"SELECT count(*) FROM {plan.relation} WHERE {is_zero}")
     if zeros < 2:
         return False

@@ -18,8 +18,8 @@ from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.identifier_types import OWN_KEY
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.outputs import numbered, taken_names
-from airflow_provider_customer360.unify.person_names import initials
 from airflow_provider_customer360.unify.person_names import kind as name_kind
+from airflow_provider_customer360.unify.person_names import knows_names
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.table_kinds import names_customers
 
@@ -95,7 +95,7 @@ def _evidence(plan: Plan, index: int, name: str) -> str:
     source, table = plan.sources[index], records.table(index)
     columns = list(enumerate(source.having(Role.IDENTIFIER)))
     said = [(column.output, f"k_{j}") for j, column in columns if column.output in _CONTACTS]
-    if initials(source):
+    if knows_names(source):
         said.append((_NAME, "hash(initials)"))
     return " UNION ALL ".join(
         f"SELECT k_{j} AS k, {name_kind('initials') if kind == _NAME else 0} AS part, '{kind}' AS kind, "

@@ -32,27 +32,34 @@ _NO_NAMES = (
 UNKNOWN = "_"
 
 
-def initials(source: SourcePlan) -> str | None:
-    """The SQL expression of the initials in a row of a source; None where no column holds names.
+def knows_names(source: SourcePlan) -> bool:
+    """Whether a column of a source holds names of people."""
+    return any(_columns(source))
 
-    Of two names ``as``, of a last name alone ``_s``, of a first name alone ``a_``; see `kind`.
+
+def with_initials(source: SourcePlan) -> str:
+    """A source's relation, and in it the ``initials`` of each row's name where a column holds names.
+
+    Of two names ``as``, of a last name alone ``_s``, of a first name alone ``a_``; see `kind`. In nested
+    queries: DuckDB computes an intermediate value once there, and anew for each mention in one expression.
     """
-    first, last, full = (_column(source, wanted) for wanted in (_FIRST, _LAST, _FULL))
-    if not full and not thing_of(source):
-        full = _column(source, {("name",)})
-    if first and last:
-        return _pair(_lower(first), _lower(last))
+    first, last, full = _columns(source)
+    relation, names = source.relation, {}
     if full:
-        words_of = f"string_split({_lower(full)}, ' ')"
-        titled = f"{words_of}[1] IN ({_TITLES})"
-        # One word alone may be a first or a last name: it speaks neither for nor against anybody.
-        place = f"CASE WHEN {titled} THEN 2 ELSE 1 END"
-        last_place = f"CASE WHEN {words_of}[-1] IN ({_SUFFIXES}) THEN -2 ELSE -1 END"
-        begins = f"CASE WHEN len({words_of}) + {last_place} >= {place} THEN {words_of}[{place}] END"
-        return _pair(begins, f"{words_of}[{last_place}]")
-    if last:
-        return f"'{UNKNOWN}' || {_letter(_lower(last))}"
-    return f"{_letter(_lower(first))} || '{UNKNOWN}'" if first else None
+        relation = f"(SELECT *, string_split({_lower(full)}, ' ') AS words FROM {relation})"
+        names = _ends("words")
+    else:
+        names = {end: _lower(column) for end, column in (("first", first), ("last", last)) if column}
+    if not names:
+        return relation
+    for made in (
+        {f"{end}_name": name for end, name in names.items()},
+        {f"{end}_letter": _letter(f"{end}_name") for end in names},
+        {"initials": _joined(*(f"{end}_letter" if end in names else None for end in ("first", "last")))},
+    ):
+        items = ", ".join(f"{expression} AS {name}" for name, expression in made.items())
+        relation = f"(SELECT *, {items} FROM {relation})"
+    return relation
 
 
 def kind(expression: str) -> str:
@@ -60,11 +67,20 @@ def kind(expression: str) -> str:
     return f"instr({expression}, '{UNKNOWN}')"
 
 
-def _pair(first: str, last: str) -> str:
-    one, other = _letter(first), _letter(last)
-    # least() and greatest() pass over NULL.
-    both = f"{one} IS NOT NULL AND {other} IS NOT NULL"
-    return f"CASE WHEN {both} THEN least({one}, {other}) || greatest({one}, {other}) END"
+def _ends(words: str) -> dict[str, str]:
+    """The first and the last name among the words of a full name."""
+    # One word alone may be a first or a last name: it speaks neither for nor against anybody.
+    place = f"CASE WHEN {words}[1] IN ({_TITLES}) THEN 2 ELSE 1 END"
+    last_place = f"CASE WHEN {words}[-1] IN ({_SUFFIXES}) THEN -2 ELSE -1 END"
+    first = f"CASE WHEN len({words}) + {last_place} >= {place} THEN {words}[{place}] END"
+    return {"first": first, "last": f"{words}[{last_place}]"}
+
+
+def _joined(first: str | None, last: str | None) -> str:
+    """Initials from letters, NULL where one of two is missing."""
+    if first and last:
+        return f"CASE WHEN {first} < {last} THEN {first} || {last} ELSE {last} || {first} END"
+    return f"'{UNKNOWN}' || {last}" if last else f"{first} || '{UNKNOWN}'"
 
 
 def _letter(name: str) -> str:
@@ -75,6 +91,17 @@ def _letter(name: str) -> str:
 
 def _lower(column: ColumnPlan) -> str:
     return f"lower(strip_accents(trim({column.internal})))"
+
+
+def _columns(source: SourcePlan) -> tuple[ColumnPlan | None, ColumnPlan | None, ColumnPlan | None]:
+    """The columns of first, last and full names; of full ones only where it takes them to know both."""
+    first, last, full = (_column(source, wanted) for wanted in (_FIRST, _LAST, _FULL))
+    if first and last:
+        return first, last, None
+    if not full and not thing_of(source):
+        full = _column(source, {("name",)})
+    # A last name says more than a first one.
+    return (None, None, full) if full else (None if last else first, last, None)
 
 
 def _column(source: SourcePlan, wanted: Collection[tuple[str, ...]]) -> ColumnPlan | None:

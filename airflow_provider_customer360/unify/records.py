@@ -31,7 +31,7 @@ from airflow_provider_customer360.unify import candidates, sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys
-from airflow_provider_customer360.unify.person_names import initials
+from airflow_provider_customer360.unify.person_names import knows_names, with_initials
 from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
 from airflow_provider_customer360.unify.rules import Rule
 from airflow_provider_customer360.unify.schema import ColumnPlan, Metric, Plan, Role, SourcePlan
@@ -156,16 +156,15 @@ def _records(
 ) -> str:
     identifiers = source.having(Role.IDENTIFIER)
     time = occurred_at(source.event_time) if source.event_time else "NULL::TIMESTAMP"
-    computed = {"occurred_at": time}
-    if name := initials(source):
-        computed["initials"] = name
-    computed |= _counted(plan, source)
-    groups = [*(column.internal for column in identifiers), *list(computed)[1:]]
+    counted = _counted(plan, source)
+    named = ["initials"] if knows_names(source) else []
+    groups = [*(column.internal for column in identifiers), *named, *counted]
     items = ["count(*)", "min(occurred_at)", "max(occurred_at)"] if grouped else _OF_A_ROW
     kept = [f"{item} AS {name}" for item, name in zip(items, _COUNTS, strict=True)]
     kept += [*_metrics(plan, source, grouped=grouped), *_attributes(plan, source, grouped=grouped)]
-    rows = ", ".join(["*", *(f"{expression} AS {name}" for name, expression in computed.items())])
-    query = f"SELECT {', '.join([*groups, *kept])} FROM (SELECT {rows} FROM {source.relation})"
+    rows = ["*", f"{time} AS occurred_at", *(f"{value} AS {name}" for name, value in counted.items())]
+    relation = f"(SELECT {', '.join(rows)} FROM {with_initials(source)})"
+    query = f"SELECT {', '.join([*groups, *kept])} FROM {relation}"
     if grouped:
         query += f" GROUP BY {', '.join(groups)}" if groups else " HAVING count(*) > 0"
     linking = [

@@ -11,8 +11,8 @@ from airflow_provider_customer360.unify.identifier_types import STANDARDISERS, I
 from airflow_provider_customer360.unify.quoting import literal
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
-# Values that are their own standard form and somebody's, whatever the lists say: one look at them is enough.
-# They are what most identifiers look like; everything else takes the long way, which gives the same.
+# Values that are their own standard form and somebody's, whatever the lists say: a look or two at them is
+# enough. They are what most identifiers look like; everything else takes the long way, which gives the same.
 _NUMBER = "[1-9][0-9]{0,6}"
 #: Letters and digits mixed, of which the lists know two; these begin with 9 and L.
 _CODE = "(?:[{letters}][{any_letter}_-]*[0-9]|[0-8][0-9_-]*[{any_letter}])[0-9{any_letter}_-]*"
@@ -20,6 +20,7 @@ _PLAIN_LOWER = f"{_NUMBER}|{_CODE.format(letters='a-km-z', any_letter='a-z')}"
 _PLAIN_ID = f"{_NUMBER}|{_CODE.format(letters='A-KM-Za-km-z', any_letter='A-Za-z')}"
 #: A mailbox that ends with a digit or is made of two words; those of the lists are neither.
 _PLAIN_EMAIL = r"(?:[a-z][a-z0-9._+-]*[0-9]|[a-z]{3,}[._][a-z]{3,})@(?:[a-z0-9-]+\.)+[a-z]{2,}"
+_TIDIED_LOWER = "lower(trim({t}))"
 #: The reason of a block by our own lists.
 PLACEHOLDER = "placeholder"
 _BLANK = ("blank", "{t} = ''")
@@ -41,6 +42,7 @@ class Rule:
         hints: reason and condition of values that a block matches too; these reasons come first.
         late: reason and condition over ``{standard}``, for forms that are final only after the query.
         plain: a regular expression; raw texts that match it are their own standard form, and somebody's.
+        tidied: what is done to a raw text ``{t}`` that does not match at once; if this does, so is this.
     """
 
     steps: Mapping[str, str]
@@ -49,6 +51,7 @@ class Rule:
     hints: tuple[tuple[str, str], ...] = ()
     late: tuple[tuple[str, str], ...] = ()
     plain: str | None = None
+    tidied: str = "trim({t})"
 
     def outcome(self, names: Mapping[str, str]) -> str:
         """The standard form, or NULL where the value identifies nobody."""
@@ -104,7 +107,7 @@ def _id(one: IdentifierType) -> Rule:
 
 def _lower(one: IdentifierType) -> Rule:
     nobodys = _placeholder(one, blocks.nobodys_text("{t}")) or (_BLANK,)
-    return Rule({"value": "lower({t})"}, "{value}", nobodys, plain=_PLAIN_LOWER)
+    return Rule({"value": "lower({t})"}, "{value}", nobodys, plain=_PLAIN_LOWER, tidied=_TIDIED_LOWER)
 
 
 def _digits(one: IdentifierType) -> Rule:
@@ -114,7 +117,7 @@ def _digits(one: IdentifierType) -> Rule:
 
 
 def _email(one: IdentifierType) -> Rule:
-    return replace(_address(one, {}, "{mailbox}", "{value}"), plain=_PLAIN_EMAIL)
+    return replace(_address(one, {}, "{mailbox}", "{value}"), plain=_PLAIN_EMAIL, tidied=_TIDIED_LOWER)
 
 
 def _email_with_provider_rules(one: IdentifierType) -> Rule:

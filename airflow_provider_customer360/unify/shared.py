@@ -17,7 +17,7 @@ from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.identifier_types import DEVICE
 from airflow_provider_customer360.unify.keys import by_strength
 from airflow_provider_customer360.unify.links import unlink
-from airflow_provider_customer360.unify.person_names import initials, kind
+from airflow_provider_customer360.unify.person_names import kind, knows_names
 from airflow_provider_customer360.unify.schema import Plan, Role
 
 #: Initials alone cannot tell more people apart than this from those of one name.
@@ -87,7 +87,7 @@ def _named(plan: Plan, guarded: dict[int, int]) -> str:
     for index, source in enumerate(plan.sources):
         columns, order = source.having(Role.IDENTIFIER), by_strength(plan, source)
         for place, j in enumerate(order):
-            if initials(source) and plan.identifier_types.index(columns[j].output or "") in guarded:
+            if knows_names(source) and plan.identifier_types.index(columns[j].output or "") in guarded:
                 stronger = ", ".join(["NULL::UBIGINT", *(f"k_{other}" for other in order[:place])])
                 pairs.append(
                     f"SELECT k_{j} AS node, initials, nullif(coalesce({stronger}), k_{j}) AS stronger "

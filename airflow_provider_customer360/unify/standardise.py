@@ -1,7 +1,7 @@
 """Identifier values made comparable: SQL expressions from a raw column to its standard form or NULL.
 
 NULL means that the value identifies nobody: it is empty, a placeholder, blocked or not of its type. The
-values that most identifiers look like take a single look (`Rule.plain`), all others the long way.
+values that most identifiers look like take a look or two (`Rule.plain`), all others the long way.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_provider_customer360.unify.rules import Rule, rule
 
 # White space and Unicode's invisible neighbours of a pasted value: zero-width spaces, marks of the writing
 # direction (a phone's contact list adds them), the byte order mark.
-_SPACES = r"[\s\p{Z}\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}]+"
+SPACES = r"[\s\p{Z}\x{ad}\x{200b}-\x{200f}\x{202a}-\x{202e}\x{2060}-\x{2069}\x{feff}]+"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,13 @@ def text(column: str, duckdb_type: str) -> str:
         )
     if duckdb_type == "BIGINT":
         return f"{column}::VARCHAR"
-    trimmed = f"nfc_normalize(regexp_replace({column}::VARCHAR, '^{_SPACES}|{_SPACES}$', '', 'g'))"
+    trimmed = f"{column}::VARCHAR"
+    if duckdb_type == "VARCHAR":
+        # Printable ASCII at both ends, and nothing else between them: that is most, and the test is cheap.
+        clean = f"{column} BETWEEN '!' AND '~' AND {column}[-1] BETWEEN '!' AND '~'"
+        clean += f" AND strlen({column}) = length({column})"
+        cleaned = f"nfc_normalize(regexp_replace({column}, '^{SPACES}|{SPACES}$', '', 'g'))"
+        trimmed = f"CASE WHEN {clean} THEN {column} ELSE {cleaned} END"
     return f"regexp_replace({trimmed}, '^([-+]?[0-9]+)\\.0+$', '\\1')"
 
 
@@ -65,14 +71,12 @@ def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = Fal
     identifies nobody.
     """
     plain = {j: f"std_plain_{j}" for j, one in enumerate(columns) if one.rule.plain and one.type == "VARCHAR"}
-    looks = [
-        f"strlen({columns[j].name}) < 100 AND "
-        f"regexp_full_match({columns[j].name}, {literal(columns[j].rule.plain or '')}) AS {name}"
-        for j, name in plain.items()
-    ]
+    looks = [f"{_plainly(columns[j])} AS {name}" for j, name in plain.items()]
     texts = [text(one.name, one.type) for one in columns]
     # What is NULL is not looked at by any later step.
-    texts = [f"CASE WHEN NOT {plain[j]} THEN {one} END" if j in plain else one for j, one in enumerate(texts)]
+    texts = [
+        f"CASE WHEN {plain[j]} IS NULL THEN {one} END" if j in plain else one for j, one in enumerate(texts)
+    ]
     query, names = with_steps(
         f"(SELECT {', '.join(['*', *looks])} FROM ({base}))",
         list(zip((one.rule for one in columns), texts, strict=True)),
@@ -81,7 +85,7 @@ def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = Fal
     for j, (one, values) in enumerate(zip(columns, names, strict=True)):
         outcome = one.rule.outcome(values)
         if j in plain:
-            outcome = f"CASE WHEN {plain[j]} THEN {one.name} ELSE {outcome} END"
+            outcome = f"coalesce({plain[j]}, {outcome})"
         outcomes.append(f"nullif({outcome}, '0') AS id_{j}" if one.guests else f"{outcome} AS id_{j}")
         nobody = f"id_{j} IS NULL AND {one.name} IS NOT NULL"
         blocked.append(f"CASE WHEN {nobody} THEN coalesce({values['t']}, '') END AS blocked_{j}")
@@ -90,6 +94,13 @@ def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = Fal
     everything = f"* EXCLUDE ({', '.join(hidden)})" if hidden else "*"
     inner = f"(SELECT {', '.join(['*', *outcomes])} FROM {query})"
     return f"SELECT {', '.join([everything, *blocked])} FROM {inner}"
+
+
+def _plainly(column: RawColumn) -> str:
+    """The standard form of a value that is plain as it is or once it is tidied, else NULL."""
+    pattern, tidied = literal(column.rule.plain or ""), column.rule.tidied.format(t=column.name)
+    looks = (f"WHEN regexp_full_match({one}, {pattern}) THEN {one}" for one in (column.name, tidied))
+    return f"CASE WHEN strlen({column.name}) >= 100 THEN NULL {' '.join(looks)} END"
 
 
 def with_steps(relation: str, columns: Sequence[tuple[Rule, str]]) -> tuple[str, list[Mapping[str, str]]]:
