@@ -142,7 +142,9 @@ def _rebuild_identities(engine: Engine, plan: Plan) -> None:
     """Without their identifiers; what their records said of others is not counted any more."""
     columns = "node, identifier_type, identifier_value, {}, t, customer"
     statistics = "first_seen, last_seen, records, bit_count(sources)::BIGINT AS data_sources"
-    said = group_identifiers(plan, "SEMI JOIN touched USING (t, v)")
+    said = " UNION ALL ".join(
+        group_identifiers(plan, t, "SEMI JOIN touched USING (t, v)") for t in range(len(plan.types))
+    )
     engine.run(
         "CREATE OR REPLACE TABLE identities AS WITH others AS (SELECT *, identifier_value AS v "
         "FROM identities ANTI JOIN forgotten_nodes USING (node)) "
