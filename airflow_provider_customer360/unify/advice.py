@@ -174,7 +174,8 @@ def _glued(engine: Engine, plan: Plan) -> tuple[str, int] | None:
         t for t, name in enumerate(plan.identifier_types) if name not in ("email", "phone", "anonymous_id")
     ]
     found = engine.rows(
-        "SELECT t, max(n) FROM held "
-        f"WHERE customer IS NOT NULL AND t IN ({', '.join(map(str, [-1, *keys]))}) GROUP BY t ORDER BY t"
+        "SELECT t, max(n) FROM (SELECT t, count(*) AS n FROM identities WHERE customer IS NOT NULL "
+        f"AND NOT alone AND t IN ({', '.join(map(str, [-1, *keys]))}) GROUP BY customer, t) "
+        "GROUP BY t ORDER BY t"
     )
     return next(((plan.identifier_types[t], most) for t, most in found if most > _SUSPICIOUS), None)

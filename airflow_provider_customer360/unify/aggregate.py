@@ -3,9 +3,9 @@
 Table ``by_source_<i>``: what the records of source *i* say of each customer, in one pass over them:
 ``records``, ``first_seen``, ``last_seen``, the metrics' parts and the surviving attributes, named as in
 ``records_<i>``. Table ``counted_<k>``: attribute *k* where its values are counted over all sources. Table
-``held``: how many (``n``) identifiers of a type (``t``) a customer has. Table ``totals``: one row per
-customer, and one (``customer`` NULL) for the unidentified records; counts, times and metrics over all
-sources, ``data_sources`` and ``s_<i>`` (records of source *i*). Table ``profiles``: the published columns.
+``totals``: one row per customer, and one (``customer`` NULL) for the unidentified records; counts, times and
+metrics over all sources, ``data_sources`` and ``s_<i>`` (records of source *i*). Table ``profiles``: the
+published columns.
 """
 
 from __future__ import annotations
@@ -44,10 +44,6 @@ def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timede
         engine.run(f"CREATE OR REPLACE TABLE {name} AS {query}", doing="choosing attributes")
     columns = len(plan.identifier_types) + len(plan.attributes) + len(plan.metrics) + len(plan.sources)
     _in_parts(engine, "totals", partial(_totals, plan), columns, "adding up sources")
-    engine.run(
-        "CREATE OR REPLACE TABLE held AS SELECT customer, t, count(*) AS n FROM identities GROUP BY ALL",
-        doing="counting identifiers",
-    )
     shown = partial(_shown_identifiers, plan, _types_of_others(engine))
     # Of each type a value and what it is compared by.
     _in_parts(engine, "shown", shown, 3 * len(plan.identifier_types), "choosing identifiers")
@@ -249,33 +245,31 @@ def _shown_identifiers(plan: Plan, others: Container[int], part: Part) -> str:
 
     One that links nobody is shown where the customer has no other.
     """
-    time = f"-coalesce(epoch_us(last_seen), {candidates.NEVER})"
-    latest = f"min({{'foreign': f, 't': {time}, 'n': -records, 'v': v}})"
-    own = (
-        "SELECT customer, t, identifier_value AS v, last_seen, records, false AS f FROM identities "
-        f"WHERE customer IS NOT NULL AND {_holds(part)}"
-    )
-    foreign = _foreign(plan, others, part)
-    # Most customers have one of each type: nothing needs to be compared there, which takes half the time.
     shown = _shown(plan)
     if not shown:
         return f"SELECT customer FROM {_of(part, 'customers')}"
-    types = ", ".join(str(number) for number, _ in shown)
-    compared = f"SELECT customer FROM {_of(part, 'held')} WHERE n > 1 AND t IN ({types})"
-    several = "FROM own"
-    if foreign:
-        compared += " UNION SELECT customer FROM others"
-        several = "FROM own UNION ALL FROM others"
-    of_type = {number: f"FILTER (WHERE t = {number}) " for number, _ in shown}
-    only = ", ".join(f"any_value(v) {those}AS i_{number}" for number, those in of_type.items())
-    best = ", ".join(f"({latest} {those}).v AS i_{number}" for number, those in of_type.items())
-    beside = f"others AS MATERIALIZED ({' UNION ALL '.join(foreign)}), " if foreign else ""
-    return (
-        f"WITH own AS ({own}), {beside}compared AS MATERIALIZED ({compared}) "
-        f"SELECT customer, {only} FROM own ANTI JOIN compared USING (customer) GROUP BY customer "
-        f"UNION ALL SELECT customer, {best} FROM ({several}) SEMI JOIN compared USING (customer) "
-        "GROUP BY customer"
-    )
+    time = f"-coalesce(epoch_us(last_seen), {candidates.NEVER})"
+    latest = f"min({{'t': {time}, 'n': -records, 'v': v}}).v AS v"
+    own = "SELECT customer, t, {} FROM identities WHERE customer IS NOT NULL AND {} AND " + _holds(part)
+    several = own.format("identifier_value AS v, last_seen, records", "NOT alone")
+    offered = [
+        own.format("identifier_value AS v, false AS f", "alone"),
+        f"SELECT customer, t, {latest}, false AS f FROM ({several}) GROUP BY customer, t",
+    ]
+    if foreign := _foreign(plan, others, part):
+        offered.append(
+            f"SELECT customer, t, {latest}, true AS f FROM ({' UNION ALL '.join(foreign)}) "
+            "GROUP BY customer, t"
+        )
+    # There is one of each, and any of one is that one.
+    items = []
+    for number, _ in shown:
+        value = "any_value(v) FILTER (WHERE t = {} AND {})"
+        item = value.format(number, "NOT f")
+        if number in others:
+            item = f"coalesce({item}, {value.format(number, 'f')})"
+        items.append(f"{item} AS i_{number}")
+    return f"SELECT customer, {', '.join(items)} FROM ({' UNION ALL '.join(offered)}) GROUP BY customer"
 
 
 def _types_of_others(engine: Engine) -> frozenset[int]:
@@ -290,7 +284,7 @@ def _foreign(plan: Plan, types: Container[int], part: Part) -> list[str]:
     """Identifiers on a customer's records that do not belong to this customer alone."""
     return [
         f"SELECT customer, {t} AS t, id_{j} AS v, max(r.last_seen) AS last_seen, "
-        "sum(r.records)::BIGINT AS records, true AS f "
+        "sum(r.records)::BIGINT AS records "
         f"FROM {records.table(index)} AS r JOIN identities AS i ON i.node = {first_key(plan, source)} "
         f"WHERE id_{j} IS NOT NULL AND k_{j} IS NULL AND {_holds(part)} "
         f"GROUP BY customer, id_{j}"

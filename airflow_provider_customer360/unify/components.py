@@ -1,7 +1,6 @@
 """Links to customers: connected components, and those that violate a limit or a rule once more, without.
 
-Relation ``labels`` (``node_number``, ``customer``); table ``dropped_links`` (``a``, ``b``, ``exceeded``:
-see `constrained`).
+Table ``dropped_links`` (``a``, ``b``, ``exceeded``: see `constrained`).
 """
 
 from __future__ import annotations
@@ -23,19 +22,34 @@ if TYPE_CHECKING:
 _BYTES_OF_A_LINK, _LEAST_LINKS = 50, 2_000_000
 
 
-def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
-    """Make ``labels`` and ``dropped_links`` from ``nodes``, ``links`` and the rules.
+def types_of_nodes(engine: Engine) -> np.ndarray:
+    """The position of each node's type in the plan, by the node's row id."""
+    import numpy as np
+
+    # A table that nothing was deleted from has the row ids 0 to n - 1.
+    types = np.empty(engine.row("SELECT count(*) FROM nodes")[0], dtype=np.int16)
+    for number, kind in _batches(engine, "SELECT rowid, t FROM nodes", "looking at identifiers"):
+        types[number] = kind
+    return types
+
+
+def find_components(engine: Engine, plan: Plan, rules: Rules, types: np.ndarray) -> np.ndarray:
+    """The component of each node, by the node's row id, from links and rules; makes ``dropped_links``.
 
     Components are found by SciPy's connected_components over dense integers (Pearce's variant of Tarjan's
     algorithm, 2005): no text and no SQL recursion, some 30 bytes an identifier.
+
+    Args:
+        engine: with ``nodes`` and ``links``.
+        plan: the plan.
+        rules: what has to be linked, and what must not be.
+        types: see `types_of_nodes`.
     """
     import numpy as np
-    import pyarrow as pa
 
-    (size,) = engine.row("SELECT count(*) FROM nodes")
     demanded, forbidden = _numbered(engine, rules.demanded), _numbered(engine, rules.forbidden)
-    labels = _components(engine, size, demanded)
-    suspects = _suspects(engine, plan, labels, forbidden)
+    labels = _components(engine, len(types), demanded)
+    suspects = _suspects(plan, labels, types, forbidden)
     dropped: list[tuple[int, int, int]] = []
     if len(suspects):
         links, counted = _links_of(engine, labels, suspects), _counted(engine, plan)
@@ -44,14 +58,10 @@ def label_components(engine: Engine, plan: Plan, rules: Rules) -> None:
             (a, b): rule for rule, (a, b) in enumerate(forbidden.tolist()) if a in counted and b in counted
         }
         groups, dropped = join(links, counted, _limits(plan), together, apart)
-        labels[list(groups)] = size + np.fromiter(groups.values(), dtype=labels.dtype)
-    # A table may be spilled, and does not keep the arrays.
-    engine.register(
-        "found", pa.table({"node_number": np.arange(size, dtype=labels.dtype), "customer": labels})
-    )
-    engine.run("CREATE OR REPLACE TABLE labels AS FROM found", doing="numbering customers")
-    engine.connection.unregister("found")
+        further = np.fromiter(groups.values(), dtype=labels.dtype)
+        labels[list(groups)] = labels.max() + 1 + further
     _keep_dropped(engine, dropped)
+    return labels
 
 
 def _numbered(engine: Engine, pairs: Any) -> np.ndarray:
@@ -75,7 +85,6 @@ def _components(engine: Engine, size: int, demanded: np.ndarray) -> np.ndarray:
     import numpy as np
 
     labels: np.ndarray = np.arange(size, dtype=np.int32)
-    # A table that nothing was deleted from has the row ids 0 to n - 1.
     engine.run(
         "CREATE OR REPLACE TABLE half_numbered AS SELECT nodes.rowid::INTEGER AS a, b "
         "FROM links JOIN nodes ON node = a",
@@ -132,17 +141,14 @@ def _joined(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _suspects(engine: Engine, plan: Plan, labels: np.ndarray, forbidden: np.ndarray) -> np.ndarray:
+def _suspects(plan: Plan, labels: np.ndarray, types: np.ndarray, forbidden: np.ndarray) -> np.ndarray:
     """The components that may exceed a limit or break a rule; limits by source are looked at later."""
     import numpy as np
 
-    types = np.empty(len(labels), dtype=np.int16)
-    for number, kind in _batches(engine, "SELECT rowid, t FROM nodes", "looking for large customers"):
-        types[number] = kind
-    over = np.zeros(len(labels), dtype=bool)
+    over = np.zeros(labels.max() + 1, dtype=bool)
     for t, one in enumerate(plan.types):
-        if one.limit is not None and (types == t).any():
-            over |= np.bincount(labels[types == t], minlength=len(labels)) > one.limit
+        if one.limit is not None:
+            over |= np.bincount(labels[types == t], minlength=len(over)) > one.limit
     broken = labels[forbidden[:, 0]] == labels[forbidden[:, 1]]
     over[labels[forbidden[broken, 0]]] = True
     return np.flatnonzero(over)

@@ -14,11 +14,12 @@ from dataclasses import replace
 
 from airflow_provider_customer360.unify import records
 from airflow_provider_customer360.unify.config import Config
+from airflow_provider_customer360.unify.customers import content_id
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.forget_list import Named, name_customers
 from airflow_provider_customer360.unify.keys import first_key
 from airflow_provider_customer360.unify.quoting import literal
-from airflow_provider_customer360.unify.resolve import content_id, group_identifiers
+from airflow_provider_customer360.unify.resolve import group_identifiers
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.stable_ids import PROFILE_ID
 
@@ -140,7 +141,7 @@ def _delete_records(engine: Engine, plan: Plan) -> list[int]:
 
 def _rebuild_identities(engine: Engine, plan: Plan) -> None:
     """Without their identifiers; what their records said of others is not counted any more."""
-    columns = "node, identifier_type, identifier_value, {}, t, customer"
+    columns = "node, identifier_type, identifier_value, {}, t, customer, alone, leads"
     statistics = "first_seen, last_seen, records, bit_count(sources)::BIGINT AS data_sources"
     said = " UNION ALL ".join(
         group_identifiers(plan, t, "SEMI JOIN touched USING (t, v)") for t in range(len(plan.types))
@@ -150,7 +151,7 @@ def _rebuild_identities(engine: Engine, plan: Plan) -> None:
         "FROM identities ANTI JOIN forgotten_nodes USING (node)) "
         f"SELECT {columns.format('first_seen, last_seen, records, data_sources')} FROM others "
         f"ANTI JOIN touched USING (t, v) UNION ALL SELECT {columns.format(statistics)} "
-        f"FROM (SELECT node, identifier_type, identifier_value, customer, t, v FROM others) "
+        f"FROM (SELECT node, identifier_type, identifier_value, customer, t, v, alone, leads FROM others) "
         f"JOIN ({said}) USING (t, v)",
         doing=_DOING,
     )

@@ -15,24 +15,19 @@ A node's key is a 64-bit hash of its type and value, so that no text is joined. 
 would merge strangers; identities are grouped by the values themselves, so that is seen, and everything is
 done again with another salt.
 
-Tables: ``identities`` (``node``, ``identifier_type``, ``identifier_value``, ``first_seen``, ``last_seen``,
-``records``, ``data_sources``, ``t``, ``customer``: NULL where the value belongs to no one customer), one
-row per identifier; ``customers`` (``customer``, ``customer_id``), one row per customer; ``strongest``
-(``customer``, ``best``: its identifier ``v`` of type number ``t``, ``identifier_type``), and of it ``roots``
-(``customer``, ``node``); ``links``, ``shared`` and ``dropped_links`` for the audit.
+Tables: ``links``, ``shared`` and ``dropped_links``, and those of `customers`.
 """
 
 from __future__ import annotations
 
 from airflow_provider_customer360.unify import records
-from airflow_provider_customer360.unify.components import label_components
-from airflow_provider_customer360.unify.digests import key_of
+from airflow_provider_customer360.unify.components import find_components, types_of_nodes
+from airflow_provider_customer360.unify.customers import find_customers
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
 from airflow_provider_customer360.unify.keys import NodeKeys, first_key
 from airflow_provider_customer360.unify.links import find_links, keep_ruled
 from airflow_provider_customer360.unify.manual_rules import Rules
-from airflow_provider_customer360.unify.quoting import literal
 from airflow_provider_customer360.unify.schema import Plan, Role
 from airflow_provider_customer360.unify.shared import set_shared_aside
 
@@ -69,9 +64,10 @@ def resolve(engine: Engine, plan: Plan, rules: Rules) -> None:
     find_links(engine, plan)
     set_shared_aside(engine, plan)
     keep_ruled(engine, plan)
-    label_components(engine, plan, rules)
+    types = types_of_nodes(engine)
+    labels = find_components(engine, plan, rules, types)
     _set_dropped_aside(engine, plan)
-    _find_customers(engine, plan)
+    find_customers(engine, plan, labels, types)
     if not engine.row("SELECT count(*) FROM customers")[0]:
         raise DataError(
             "No record belongs to a customer: every identifier is shared by many people or of a type that "
@@ -151,74 +147,3 @@ def _set_dropped_aside(engine: Engine, plan: Plan) -> None:
                 f"WHERE a = {first_key(plan, source)} AND b = k_{j}",
                 doing="setting dropped links aside",
             )
-
-
-def _find_customers(engine: Engine, plan: Plan) -> None:
-    type_names = "([" + ", ".join(literal(name) for name in plan.identifier_types) + "]::VARCHAR[])"
-    engine.run(
-        "CREATE OR REPLACE TABLE identities AS "
-        f"SELECT nodes.node AS node, {type_names}[t + 1] AS identifier_type, v AS identifier_value, "
-        "first_seen, last_seen, records, bit_count(sources)::BIGINT AS data_sources, t, "
-        "CASE WHEN apart.node IS NULL THEN labels.customer::BIGINT END AS customer "
-        "FROM nodes JOIN labels ON labels.node_number = nodes.rowid "
-        f"LEFT JOIN ({_apart(plan)}) AS apart ON apart.node = nodes.node",
-        doing="numbering customers",
-    )
-    engine.drop(["nodes"])
-    # The strongest type; of several values the shortest, then the first: of numbers, the lowest.
-    engine.run(
-        f"CREATE OR REPLACE TABLE strongest AS SELECT *, {type_names}[best.t + 1] AS identifier_type FROM "
-        "(SELECT customer, min({'t': t, 'length': length(v), 'v': v, 'node': node}) AS best FROM "
-        "(SELECT customer, t, identifier_value AS v, node FROM identities WHERE customer IS NOT NULL) "
-        "GROUP BY customer)",
-        doing="naming customers",
-    )
-    engine.run("CREATE OR REPLACE TABLE roots AS SELECT customer, best.node AS node FROM strongest")
-    engine.run(
-        "CREATE OR REPLACE TABLE customers AS "
-        f"SELECT customer, {content_id(plan)} AS customer_id FROM strongest",
-        doing="naming customers",
-    )
-
-
-def _apart(plan: Plan) -> str:
-    """The nodes that belong to no one customer: shared, of a type that links nobody, or cut off everywhere.
-
-    What a rule links belongs to the customer that the rule names, if the rule names one at all.
-    """
-    silent = [str(t) for t, one in enumerate(plan.types) if not one.links]
-    linking = " UNION ALL ".join(
-        f"SELECT k_{j} FROM {records.table(index)} WHERE k_{j} IN (SELECT b FROM dropped_links)"
-        for index, source in enumerate(plan.sources)
-        for j in range(len(source.having(Role.IDENTIFIER)))
-    )
-    without = (
-        f"SELECT node FROM shared UNION SELECT node FROM nodes WHERE t IN ({', '.join(['-1', *silent])}) "
-        f"UNION SELECT b FROM dropped_links WHERE b NOT IN ({linking})"
-    )
-    ruled = (
-        "SELECT node FROM demanded WHERE part IN (SELECT part FROM demanded ANTI JOIN silent USING (node))"
-    )
-    return f"WITH silent AS ({without}) SELECT node FROM silent EXCEPT {ruled}"
-
-
-def content_id(plan: Plan) -> str:
-    """The id of a customer by its strongest identifier, ``best.t`` and ``best.v``, unique by construction.
-
-    ``cust_001`` as it is, ``user_id:42``, ``email:<digest>``.
-
-    A ``customer_id`` value that itself begins with ``<type>:`` is written as ``customer_id:<value>``,
-    or it could equal the id that another customer got from that type.
-    """
-    cases = []
-    prefixes = ", ".join(literal(name) for name in plan.identifier_types)
-    for number, one in enumerate(plan.types):
-        name, value = one.name, "best.v"
-        if one.personal or one.pii:
-            value = key_of(name, value, salted=plan.salted)
-        named = f"{literal(name + ':')} || {value}"
-        if name == "customer_id":
-            taken = f"contains({value}, ':') AND split_part({value}, ':', 1) IN ({prefixes})"
-            named = f"CASE WHEN {taken} THEN {named} ELSE {value} END"
-        cases.append(f"WHEN {number} THEN {named}")
-    return f"CASE best.t {' '.join(cases)} END" if cases else "NULL::VARCHAR"

@@ -143,7 +143,8 @@ def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[s
     counts = {
         plan.identifier_types[t]: (distinct, having)
         for t, distinct, having in engine.rows(
-            "SELECT t, sum(n)::BIGINT, count(customer) FROM held GROUP BY t"
+            "SELECT t, count(*), count(*) FILTER (alone) + count(DISTINCT customer) FILTER (NOT alone) "
+            "FROM identities GROUP BY t"
         )
     }
     blocked = dict.fromkeys(plan.identifier_types, 0)
