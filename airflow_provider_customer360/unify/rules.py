@@ -13,9 +13,15 @@ from airflow_provider_customer360.unify.quoting import literal
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s.]+$"
 # Values that are their own standard form and somebody's, whatever the lists say: a look or two at them is
 # enough. They are what most identifiers look like; everything else takes the long way, which gives the same.
-_NUMBER = "[1-9][0-9]{0,6}"
-#: Letters and digits mixed, of which the lists know two; these begin with 9 and L.
-_CODE = "(?:[{letters}][{any_letter}_-]*[0-9]|[0-8][0-9_-]*[{any_letter}])[0-9{any_letter}_-]*"
+# Short numbers, and longer ones that do not repeat a digit; the lists know 123456789 and 1234567890.
+_NUMBER = "[1-9][0-9]{0,6}|1+[03-9][0-9]*|12[0-24-9][0-9]*" + "".join(
+    f"|{digit}+[^{digit}\\D][0-9]*" for digit in range(2, 10)
+)
+#: Letters and digits mixed, of which the lists know two; these begin with 97 and L.
+_CODE = (
+    "(?:[{letters}][{any_letter}_-]*[0-9]|(?:[0-8][0-9_-]*|9(?:[0-689_-][0-9_-]*)?)[{any_letter}])"
+    "[0-9{any_letter}_-]*"
+)
 _PLAIN_LOWER = f"{_NUMBER}|{_CODE.format(letters='a-km-z', any_letter='a-z')}"
 _PLAIN_ID = f"{_NUMBER}|{_CODE.format(letters='A-KM-Za-km-z', any_letter='A-Za-z')}"
 #: A mailbox that ends with a digit or is made of two words; those of the lists are neither.

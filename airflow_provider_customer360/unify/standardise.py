@@ -75,7 +75,10 @@ def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = Fal
     texts = [text(one.name, one.type) for one in columns]
     # What is NULL is not looked at by any later step.
     texts = [
-        f"CASE WHEN {plain[j]} IS NULL THEN {one} END" if j in plain else one for j, one in enumerate(texts)
+        f"CASE WHEN {plain[j]} IS NULL AND {columns[j].name} IS NOT NULL THEN {one} END"
+        if j in plain
+        else one
+        for j, one in enumerate(texts)
     ]
     query, names = with_steps(
         f"(SELECT {', '.join(['*', *looks])} FROM ({base}))",
@@ -83,9 +86,8 @@ def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = Fal
     )
     outcomes, blocked = [], []
     for j, (one, values) in enumerate(zip(columns, names, strict=True)):
-        outcome = one.rule.outcome(values)
-        if j in plain:
-            outcome = f"coalesce({plain[j]}, {outcome})"
+        is_plain = f"WHEN {plain[j]} IS NOT NULL THEN {plain[j]} " if j in plain else ""
+        outcome = f"CASE {is_plain}WHEN {values['t']} IS NOT NULL THEN {one.rule.outcome(values)} END"
         outcomes.append(f"nullif({outcome}, '0') AS id_{j}" if one.guests else f"{outcome} AS id_{j}")
         nobody = f"id_{j} IS NULL AND {one.name} IS NOT NULL"
         blocked.append(f"CASE WHEN {nobody} THEN coalesce({values['t']}, '') END AS blocked_{j}")

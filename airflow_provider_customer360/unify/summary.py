@@ -143,8 +143,9 @@ def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[s
     counts = {
         plan.identifier_types[t]: (distinct, having)
         for t, distinct, having in engine.rows(
-            "SELECT t, count(*), count(*) FILTER (alone) + count(DISTINCT customer) FILTER (NOT alone) "
-            "FROM identities GROUP BY t"
+            "SELECT t, found, ones + coalesce(others, 0) FROM (SELECT t, count(*) AS found, "
+            "count(*) FILTER (alone) AS ones FROM identities GROUP BY t) LEFT JOIN (SELECT t, "
+            "count(DISTINCT customer) AS others FROM identities WHERE NOT alone GROUP BY t) USING (t)"
         )
     }
     blocked = dict.fromkeys(plan.identifier_types, 0)
