@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: Streams that are read at the same time. What they have read ahead lies outside of the engine's memory.
 AT_ONCE = 4
+#: Bytes of a stream at most that are held until there are enough rows for the engine to take them fast.
+_MOST_HELD = 64_000_000
 # After so many seconds a stream that was cancelled is cancelled again: it may not have begun before.
 _AGAIN = 1.0
 #: Seconds in which a cancelled stream has to end. A network that is dead lets neither through.
@@ -105,6 +107,7 @@ class _Readers:
         self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}  # closed by this thread alone
         self._ended: SimpleQueue[str] = SimpleQueue()
         self._entering, self._at_engine = threading.Lock(), set[str]()
+        self._held_bytes = min(_MOST_HELD, engine.beside(max(1, at_once), at_least=0))
 
     def read(self) -> None:
         """Stage everything; no thread is left at the engine, whatever happens."""
@@ -158,7 +161,7 @@ class _Readers:
         is_stream = isinstance(data, Stream)
         try:
             given = self._frames(name, data) if is_stream else data
-            staged = stage(connection, relation, given, self._arrived)
+            staged = stage(connection, relation, given, self._arrived, self._held_bytes)
         except Exception as error:
             self._failed(name, error)
             return

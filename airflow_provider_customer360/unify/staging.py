@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,8 @@ from airflow_provider_customer360.unify.staged import (
     create_view,
 )
 
+#: Of DuckDB: it takes a million in tables of this size or more in 0.15 s, of less in up to 1 s.
+_ROW_GROUP = 122_880
 _EXACT_IN_DOUBLE = 2**53
 #: Of a DECIMAL.
 _MOST_DIGITS = 38
@@ -40,6 +42,7 @@ def stage(
     relation: str,
     data: Any,
     arrived: Callable[[int], None] = lambda rows: None,
+    held_bytes: int = 64_000_000,
 ) -> Staged:
     """Make data readable as ``relation``: a frame, an iterable of frames, or a path or glob of files.
 
@@ -49,7 +52,8 @@ def stage(
         connection: of the engine; for an iterable, also a cursor of it that is closed afterwards.
         relation: the name to give.
         data: what to read.
-        arrived: is called with the rows of each batch of a stream.
+        arrived: is called with the number of further rows of a stream that are in.
+        held_bytes: of a stream, what may be held until there are enough rows to be taken at once.
 
     Raises:
         SourceError: not such data, no such file, or one that cannot be read.
@@ -61,7 +65,7 @@ def stage(
         if in_memory(data):
             return _stage_frame(connection, relation, next(tables))
         target = _GrowingTable(connection, relation)
-        for table in tables:
+        for table in _gathered(tables, held_bytes):
             target.append(table)
             arrived(table.num_rows)
         return target.staged()
@@ -69,6 +73,40 @@ def stage(
         raise  # the engine knows how much it may have
     except duckdb.Error as error:
         raise _unreadable(data, error) from None
+
+
+def _gathered(tables: Iterable[pa.Table], held_bytes: int) -> Iterator[pa.Table]:
+    """The same rows in tables of many rows, as far as neighbours have the same columns."""
+    held, schema = list[pa.Table](), pa.schema([])
+    for table in tables:
+        joint = _joint(schema, table.schema) if held else table.schema
+        if joint is None:
+            yield _one_of(held, schema)
+            held, joint = [], table.schema
+        held.append(table)
+        schema = joint
+        if sum(one.num_rows for one in held) >= _ROW_GROUP or sum(one.nbytes for one in held) >= held_bytes:
+            yield _one_of(held, schema)
+            held = []
+    if held:
+        yield _one_of(held, schema)
+
+
+def _joint(one: pa.Schema, other: pa.Schema) -> pa.Schema | None:
+    """The schema of the rows of both, if they have the same columns; a column of nulls is of any type."""
+    if one.names != other.names:
+        return None
+    fields = []
+    for here, there in zip(one, other, strict=True):
+        known, further = (there, here) if pa.types.is_null(here.type) else (here, there)
+        if here.metadata != there.metadata or further.type not in (known.type, pa.null()):
+            return None
+        fields.append(known)
+    return pa.schema(fields)
+
+
+def _one_of(tables: Sequence[pa.Table], schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables([table.cast(schema) for table in tables])
 
 
 def _unreadable(data: Any, error: duckdb.Error) -> SourceError:

@@ -165,13 +165,13 @@ def test_a_dead_network_is_not_waited_for(
     alive, stage = threading.Event(), reading.stage
     staged: list[Any] = []
 
-    def recorded(connection: Any, relation: str, data: Any, arrived: Any) -> Staged:
+    def recorded(connection: Any, relation: str, data: Any, *further: Any) -> Staged:
         def frames() -> Iterator[Any]:
             for frame in data:
                 staged.append(frame)
                 yield frame
 
-        return stage(connection, relation, frames(), arrived)
+        return stage(connection, relation, frames(), *further)
 
     monkeypatch.setattr(reading, "stage", recorded)
 
@@ -207,7 +207,7 @@ def test_who_is_at_the_engine_is_waited_for(monkeypatch: pytest.MonkeyPatch, eng
     at_engine = threading.Event()
     stage = reading.stage
 
-    def slow(connection: Any, relation: str, data: Any, arrived: Any) -> Staged:
+    def slow(connection: Any, relation: str, data: Any, *further: Any) -> Staged:
         def frames() -> Iterator[Any]:
             for frame in data:
                 at_engine.set()
@@ -215,7 +215,7 @@ def test_who_is_at_the_engine_is_waited_for(monkeypatch: pytest.MonkeyPatch, eng
                 done.append(frame)
                 yield frame
 
-        return stage(connection, relation, frames(), arrived)
+        return stage(connection, relation, frames(), *further)
 
     class Failing(Sent):
         def connect(self) -> bool:

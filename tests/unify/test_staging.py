@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_customer360.unify import staging
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import SourceError
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
@@ -202,6 +204,52 @@ def test_how_a_column_is_cut_into_batches_loses_nothing(batches: list[list[Any]]
             assert arrived == present
         else:
             assert arrived == sorted(map(float, present))
+
+
+cells = st.none() | st.integers(-3, 3) | st.sampled_from([0.5, 2.0, "x", "1", True, Decimal("1.25"), (1,)])
+frames_of_cells = st.lists(st.dictionaries(st.sampled_from("ab"), cells, min_size=1), min_size=1, max_size=8)
+
+
+@settings(max_examples=60)
+@given(frames_of_cells)
+def test_batches_that_are_taken_together_give_what_each_alone_gives(rows: list[dict[str, Any]]) -> None:
+    """Whatever columns and types they have."""
+    outcomes = []
+    for row_group, held_bytes in ((staging._ROW_GROUP, 0), (3, 10**9), (staging._ROW_GROUP, 10**9)):
+        with duckdb.connect() as connection, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(staging, "_ROW_GROUP", row_group)
+            batches = [
+                pd.DataFrame({name: pd.Series([value], dtype=object) for name, value in row.items()})
+                for row in rows
+            ]
+            staged = stage(connection, "source_0", batches, held_bytes=held_bytes)
+            outcomes.append((staged, sorted(connection.execute("FROM source_0").fetchall(), key=repr)))
+    assert outcomes[1:] == outcomes[:1] * 2
+
+
+@pytest.mark.parametrize(
+    ("held_bytes", "taken"),
+    [(10**9, [140_000, 60_000]), (0, [20_000] * 10), (500_000, [80_000, 80_000, 40_000])],
+    ids=["enough rows", "nothing may be held", "enough bytes"],
+)
+def test_small_batches_are_taken_together(
+    connection: duckdb.DuckDBPyConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    held_bytes: int,
+    taken: list[int],
+) -> None:
+    """Until there are enough for the engine to be fast, and no more is held than may be."""
+    found, append = [], staging._GrowingTable.append
+
+    def recorded(target: Any, table: pa.Table) -> None:
+        found.append(table.num_rows)
+        append(target, table)
+
+    monkeypatch.setattr(staging._GrowingTable, "append", recorded)
+    frames = (pa.table({"n": np.arange(20_000)}) for _ in range(10))
+    staged = stage(connection, "source_0", frames, held_bytes=held_bytes)
+    assert found == taken
+    assert staged.rows == sum(taken)
 
 
 def test_columns_may_come_and_go(connection: duckdb.DuckDBPyConnection) -> None:
