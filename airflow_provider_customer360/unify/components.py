@@ -26,10 +26,9 @@ def types_of_nodes(engine: Engine) -> np.ndarray:
     """The position of each node's type in the plan, by the node's row id."""
     import numpy as np
 
-    # A table that nothing was deleted from has the row ids 0 to n - 1.
-    types = np.empty(engine.row("SELECT count(*) FROM nodes")[0], dtype=np.int16)
-    for number, kind in _batches(engine, "SELECT rowid, t FROM nodes", "looking at identifiers"):
-        types[number] = kind
+    # Nodes are made type by type, and a table that nothing was deleted from has the row ids 0 to n - 1.
+    counts = engine.rows("SELECT t, count(*) FROM nodes GROUP BY t ORDER BY t")
+    types: np.ndarray = np.repeat(*np.array(counts).T).astype(np.int16)
     return types
 
 

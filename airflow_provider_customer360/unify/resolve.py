@@ -37,7 +37,10 @@ _BYTES_OF_A_VALUE = 60
 
 
 def find_nodes(engine: Engine, plan: Plan, keys: NodeKeys) -> NodeKeys:
-    """Make ``nodes``, one row per identifier, from the records; returns node keys that do not collide.
+    """Make ``nodes``, one row per identifier, type by type, from the records.
+
+    Returns:
+        Node keys that do not collide.
 
     Raises:
         DataError: no record has a usable identifier, or hashes collided under five salts in a row.

@@ -194,6 +194,17 @@ def test_nothing_known_is_neither_true_nor_false() -> None:
         assert [row[name] for name in names] == [None] * 7
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(" \t\n\r\xa0a~!\x7f\xd6\u738b", max_size=6), min_size=1, max_size=20))
+def test_white_space_around_a_text_is_no_part_of_it(texts: list[str]) -> None:
+    """And white space alone is no value, whatever stands at the ends of the others."""
+    found = pa.table({"customer_id": [f"c{n}" for n in range(len(texts))], "city": texts})
+    with unify({"crm": found}, Config(attributes=["city"]), as_of=day(31)) as result:
+        profiles = result.profiles.to_arrow().to_pylist()
+    expected = {f"c{n}": text.strip(" \t\n\r\xa0") or None for n, text in enumerate(texts)}
+    assert {row["customer_id"]: row["city"] for row in profiles} == expected
+
+
 # --- Ties ------------------------------------------------------------------------------------------------
 
 
