@@ -27,8 +27,8 @@ def types_of_nodes(engine: Engine) -> np.ndarray:
     import numpy as np
 
     # Nodes are made type by type, and a table that nothing was deleted from has the row ids 0 to n - 1.
-    counts = engine.rows("SELECT t, count(*) FROM nodes GROUP BY t ORDER BY t")
-    types: np.ndarray = np.repeat(*np.array(counts).T).astype(np.int16)
+    kinds, counts = zip(*engine.rows("SELECT t, count(*) FROM nodes GROUP BY t ORDER BY t"), strict=True)
+    types: np.ndarray = np.repeat(np.array(kinds, dtype=np.int16), counts)
     return types
 
 

@@ -13,6 +13,7 @@ takes arrays a tenth of the time that it takes SQL.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify import records
@@ -23,9 +24,12 @@ from airflow_provider_customer360.unify.schema import Plan, Role
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
 #: The label of what belongs to nobody.
 _NOBODY = -1
+#: Labels that are handed over at a time.
+_BATCH_ROWS = 1_000_000
 
 
 def find_customers(engine: Engine, plan: Plan, labels: np.ndarray, types: np.ndarray) -> None:
@@ -74,18 +78,27 @@ def _label(engine: Engine, labels: np.ndarray, types: np.ndarray) -> None:
     alone = np.zeros(len(labels), dtype=bool)
     strongest = np.zeros(max(int(labels.max()), 0) + 1, dtype=types.dtype)
     for t in range(int(types.max()), -1, -1):  # the strongest type is the last to be written
-        numbers = np.flatnonzero((types == t) & (labels != _NOBODY))
-        customers = labels[numbers]
+        of_type = (types == t) & (labels != _NOBODY)
+        customers = labels[of_type]
         strongest[customers] = t
-        alone[numbers] = np.bincount(customers, minlength=len(strongest))[customers] == 1
-    table = {
-        "node_number": np.arange(len(labels), dtype=labels.dtype),
-        "customer": pa.array(labels, mask=labels == _NOBODY),
-        "alone": alone,
-        "leads": (labels != _NOBODY) & (strongest[labels] == types),
-    }
+        alone[of_type] = np.bincount(customers, minlength=len(strongest))[customers] == 1
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start in range(0, len(labels), _BATCH_ROWS):
+            rows = slice(start, start + _BATCH_ROWS)
+            nobody = labels[rows] == _NOBODY
+            columns = [
+                np.arange(start, start + len(nobody), dtype=np.int64),
+                pa.array(labels[rows], mask=nobody),
+                alone[rows],
+                ~nobody & (strongest[labels[rows]] == types[rows]),
+            ]
+            yield pa.RecordBatch.from_arrays(list(map(pa.array, columns)), schema=schema)
+
+    kinds = {"node_number": pa.int64(), "customer": pa.int32(), "alone": pa.bool_(), "leads": pa.bool_()}
+    schema = pa.schema(kinds)
     # A table may be spilled, and does not keep the arrays.
-    engine.register("found", pa.table(table))
+    engine.register("found", pa.RecordBatchReader.from_batches(schema, batches()))
     engine.run("CREATE OR REPLACE TABLE labels AS FROM found", doing="numbering customers")
     engine.connection.unregister("found")
 

@@ -119,8 +119,8 @@ class Engine:
         reader: pa.RecordBatchReader = self.connection.cursor().sql(sql).to_arrow_reader(batch_rows)
         return reader
 
-    def register(self, name: str, table: pa.Table) -> None:
-        """Make an Arrow table readable under a name, without copying it."""
+    def register(self, name: str, table: pa.Table | pa.RecordBatchReader) -> None:
+        """Make an Arrow table readable under a name, without copying it, or batches, once."""
         self.connection.register(name, table)
 
     def parts(self, rows: int, bytes_of_a_row: int) -> list[Part]:
