@@ -32,23 +32,18 @@ def types_of_nodes(engine: Engine) -> np.ndarray:
     return types
 
 
-def find_components(engine: Engine, plan: Plan, rules: Rules, types: np.ndarray) -> np.ndarray:
+def find_components(engine: Engine, plan: Plan, rules: Rules) -> np.ndarray:
     """The component of each node, by the node's row id, from links and rules; makes ``dropped_links``.
 
     Components are found by SciPy's connected_components over dense integers (Pearce's variant of Tarjan's
     algorithm, 2005): no text and no SQL recursion, some 30 bytes an identifier.
-
-    Args:
-        engine: with ``nodes`` and ``links``.
-        plan: the plan.
-        rules: what has to be linked, and what must not be.
-        types: see `types_of_nodes`.
     """
     import numpy as np
 
     demanded, forbidden = _numbered(engine, rules.demanded), _numbered(engine, rules.forbidden)
-    labels = _components(engine, len(types), demanded)
-    suspects = _suspects(plan, labels, types, forbidden)
+    (size,) = engine.row("SELECT count(*) FROM nodes")
+    labels = _components(engine, size, demanded)
+    suspects = _suspects(plan, labels, types_of_nodes(engine), forbidden)
     dropped: list[tuple[int, int, int]] = []
     if len(suspects):
         links, counted = _links_of(engine, labels, suspects), _counted(engine, plan)

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from airflow_provider_customer360.unify import records
+from airflow_provider_customer360.unify.components import types_of_nodes
 from airflow_provider_customer360.unify.digests import key_of
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.quoting import literal
@@ -32,18 +33,17 @@ _NOBODY = -1
 _BATCH_ROWS = 1_000_000
 
 
-def find_customers(engine: Engine, plan: Plan, labels: np.ndarray, types: np.ndarray) -> None:
+def find_customers(engine: Engine, plan: Plan, labels: np.ndarray) -> None:
     """Make the tables of customers.
 
     Args:
         engine: with ``nodes``, ``shared`` and ``dropped_links``.
         plan: the plan.
         labels: the component of each node, by its row id; changed where a node belongs to nobody.
-        types: the position of its type, likewise.
     """
     apart = engine.numpy(f"SELECT rowid AS number FROM nodes SEMI JOIN ({_apart(plan)}) USING (node)")
     labels[apart["number"]] = _NOBODY
-    _label(engine, labels, types)
+    _label(engine, labels, types_of_nodes(engine))
     type_names = "([" + ", ".join(literal(name) for name in plan.identifier_types) + "]::VARCHAR[])"
     engine.run(
         "CREATE OR REPLACE TABLE identities AS "

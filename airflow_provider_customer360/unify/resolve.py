@@ -21,7 +21,7 @@ Tables: ``links``, ``shared`` and ``dropped_links``, and those of `customers`.
 from __future__ import annotations
 
 from airflow_provider_customer360.unify import records
-from airflow_provider_customer360.unify.components import find_components, types_of_nodes
+from airflow_provider_customer360.unify.components import find_components
 from airflow_provider_customer360.unify.customers import find_customers
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
@@ -67,10 +67,9 @@ def resolve(engine: Engine, plan: Plan, rules: Rules) -> None:
     find_links(engine, plan)
     set_shared_aside(engine, plan)
     keep_ruled(engine, plan)
-    types = types_of_nodes(engine)
-    labels = find_components(engine, plan, rules, types)
+    labels = find_components(engine, plan, rules)
     _set_dropped_aside(engine, plan)
-    find_customers(engine, plan, labels, types)
+    find_customers(engine, plan, labels)
     if not engine.row("SELECT count(*) FROM customers")[0]:
         raise DataError(
             "No record belongs to a customer: every identifier is shared by many people or of a type that "
