@@ -52,7 +52,7 @@ def stage(
         connection: of the engine; for an iterable, also a cursor of it that is closed afterwards.
         relation: the name to give.
         data: what to read.
-        arrived: is called with the number of further rows of a stream that are in.
+        arrived: is called with the rows of each batch of a stream, as it comes.
         held_bytes: of a stream, what may be held until there are enough rows to be taken at once.
 
     Raises:
@@ -65,14 +65,19 @@ def stage(
         if in_memory(data):
             return _stage_frame(connection, relation, next(tables))
         target = _GrowingTable(connection, relation)
-        for table in _gathered(tables, held_bytes):
+        for table in _gathered(_counted(tables, arrived), held_bytes):
             target.append(table)
-            arrived(table.num_rows)
         return target.staged()
     except duckdb.OutOfMemoryException:
         raise  # the engine knows how much it may have
     except duckdb.Error as error:
         raise _unreadable(data, error) from None
+
+
+def _counted(tables: Iterable[pa.Table], arrived: Callable[[int], None]) -> Iterator[pa.Table]:
+    for table in tables:
+        arrived(table.num_rows)
+        yield table
 
 
 def _gathered(tables: Iterable[pa.Table], held_bytes: int) -> Iterator[pa.Table]:
