@@ -73,11 +73,11 @@ def alone(
     command = [sys.executable, "-m", module, *arguments]
 
     def enter() -> None:
-        if procs:
-            procs.write_text(str(os.getpid()))
+        assert procs
+        procs.write_text(str(os.getpid()))
 
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=os.environ | environment, preexec_fn=enter
+        command, stdout=subprocess.PIPE, env=os.environ | environment, preexec_fn=enter if procs else None
     ) as process:
         with suppress(OSError):  # where there is no such file, the kernel chooses by size, which will do
             Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000")

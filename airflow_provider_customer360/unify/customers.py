@@ -2,10 +2,10 @@
 
 Tables: ``identities`` (``node``, ``identifier_type``, ``identifier_value``, ``first_seen``, ``last_seen``,
 ``records``, ``data_sources``, ``t``, ``customer``: NULL where the value belongs to no one customer,
-``alone``: whether it is the customer's only one of its type, ``leads``: whether of its strongest type), one
-row per identifier; ``customers`` (``customer``, ``customer_id``), one row per customer; ``strongest``
-(``customer``, ``best``: its identifier ``v`` of type number ``t``, ``identifier_type``), and of it ``roots``
-(``customer``, ``node``).
+``alone``: it is the customer's only one of its type, ``leads``: it is of the strongest type; what is neither
+may have become so by what was forgotten since), one row per identifier; ``customers`` (``customer``,
+``customer_id``), one row per customer; ``strongest`` (``customer``, ``best``: its identifier ``v`` of type
+number ``t``, ``identifier_type``), and of it ``roots`` (``customer``, ``node``).
 
 Most customers have one identifier of each type, so that most work is done once that is known, and knowing it
 takes arrays a tenth of the time that it takes SQL.

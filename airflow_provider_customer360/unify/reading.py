@@ -16,14 +16,12 @@ import duckdb
 from airflow_provider_customer360.unify.config import Source
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.staged import Staged
-from airflow_provider_customer360.unify.staging import stage
+from airflow_provider_customer360.unify.staging import MOST_HELD, stage
 
 log = logging.getLogger(__name__)
 
 #: Streams that are read at the same time. What they have read ahead lies outside of the engine's memory.
 AT_ONCE = 4
-#: Bytes of a stream at most that are held until there are enough rows for the engine to take them fast.
-_MOST_HELD = 64_000_000
 # After so many seconds a stream that was cancelled is cancelled again: it may not have begun before.
 _AGAIN = 1.0
 #: Seconds in which a cancelled stream has to end. A network that is dead lets neither through.
@@ -107,7 +105,7 @@ class _Readers:
         self._cursors: dict[str, duckdb.DuckDBPyConnection] = {}  # closed by this thread alone
         self._ended: SimpleQueue[str] = SimpleQueue()
         self._entering, self._at_engine = threading.Lock(), set[str]()
-        self._held_bytes = min(_MOST_HELD, engine.beside(max(1, at_once), at_least=0))
+        self._held_bytes = min(MOST_HELD, engine.beside(1, at_least=0) // max(1, at_once))
 
     def read(self) -> None:
         """Stage everything; no thread is left at the engine, whatever happens."""

@@ -176,11 +176,11 @@ def _identifiers(engine: Engine, plan: Plan, customers: int) -> dict[str, dict[s
 
 def _metrics(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
     names = [quoted(metric.name) for metric in plan.metrics]
-    ranges = engine.row(
+    customers, *ranges = engine.row(
         "SELECT "
         + ", ".join(["count(*)", *(f"{f}({name})" for name in names for f in ("min", "max", "avg"))])
         + " FROM profiles"
-    )[1:]
+    )
     columns = [records.part_columns(k, metric) for k, metric in enumerate(plan.metrics)]
     merged = [
         sums.final(metric, sums.merged(metric, parts))
@@ -193,7 +193,8 @@ def _metrics(engine: Engine, plan: Plan) -> dict[str, dict[str, Any]]:
     summary = {}
     for k, metric in enumerate(plan.metrics):
         low, high, mean = ranges[3 * k : 3 * k + 3]
-        # An average over threads differs in its last digits from run to run.
+        if metric.aggregate == "sum" and customers:
+            mean = totals[k] / customers  # exact, while an average depends on the order of customers
         mean = None if mean is None else float(f"{mean:.12g}")
         summary[metric.name] = {"aggregate": metric.aggregate, **_plain(min=low, mean=mean, max=high)}
         if metric.aggregate == "sum":

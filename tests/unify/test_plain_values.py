@@ -1,4 +1,4 @@
-"""What most identifiers look like takes one look; that look says what all the others say together."""
+"""What most identifiers look like takes a look or two; these say what all the others say together."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -229,7 +230,7 @@ def test_batches_that_are_taken_together_give_what_each_alone_gives(rows: list[d
 
 @pytest.mark.parametrize(
     ("held_bytes", "taken"),
-    [(10**9, [140_000, 60_000]), (0, [20_000] * 10), (500_000, [80_000, 80_000, 40_000])],
+    [(10**9, [140_000, 60_000]), (0, [20_000] * 10), (600_000, [80_000, 80_000, 40_000])],
     ids=["enough rows", "nothing may be held", "enough bytes"],
 )
 def test_small_batches_are_taken_together(
@@ -250,6 +251,24 @@ def test_small_batches_are_taken_together(
     staged = stage(connection, "source_0", frames, held_bytes=held_bytes)
     assert found == taken
     assert staged.rows == sum(taken)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_batch_weighs_more_than_its_values(rows: int) -> None:
+    """Of tiny ones, even of those without rows, no more are held than fit: each is a kilobyte and more."""
+    tables = (pa.table({"n": np.arange(rows)}) for _ in range(1000))
+    gathered = list(staging._gathered(tables, held_bytes=200_000))
+    assert max(table.column("n").num_chunks for table in gathered) < 200
+    assert sum(table.num_rows for table in gathered) == 1000 * rows
+
+
+def test_many_tiny_batches_are_gathered_in_no_time() -> None:
+    """What is held is not looked at anew for each further batch, which would take a minute."""
+    tables = [pa.table({"n": [number]}) for number in range(4000)]
+    started = time.perf_counter()
+    (gathered,) = staging._gathered(tables, held_bytes=10**9)
+    assert time.perf_counter() - started < 10
+    assert gathered.num_rows == 4000
 
 
 def test_columns_may_come_and_go(connection: duckdb.DuckDBPyConnection) -> None:

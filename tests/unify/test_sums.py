@@ -211,3 +211,11 @@ def test_numbers_that_count_as_nothing_are_reported() -> None:
     assert "2 values" in warning  # NaN is "no value" in every kind of frame
     assert "crm.amount" in warning
     assert "'x'" not in warning
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((1e16, -1e16, 0.3))))
+def test_the_mean_over_customers_is_that_of_the_exact_sum(order: tuple[float, ...]) -> None:
+    """So it is the same in whatever order customers are added up."""
+    orders = pa.table({"customer_id": [f"c{n}" for n in range(len(order))], "amount": order})
+    with unify({"orders": orders}) as result:
+        assert result.summary["metrics"]["amount"]["mean"] == 0.1
