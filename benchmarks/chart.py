@@ -149,8 +149,9 @@ def _draw_series(panel: _Panel, lines: Sequence[Line], across: _Axis, up: _Axis)
     last = {line["contender"]: line for line in sorted(lines, key=lambda line: line["rows"])}
     for name, y in _apart(ends).items():
         line = last[name]
-        value = panel.shown(line[panel.key]) if line["rows"] == most else "not finished"
-        text = escape(f"{_SERIES[name][0]} {value}")
+        # Not every contender finishes, or is tried, with the most rows.
+        where = "" if line["rows"] == most else f" at {_rows(line['rows'])}"
+        text = escape(f"{_SERIES[name][0]} {panel.shown(line[panel.key])}{where}")
         strong = " strong" if name in _EMPHASISED else ""
         x = across.end + 8
         yield f'<text class="label {name}{strong}" x="{x:.0f}" y="{y + 4:.1f}">{text}</text>'
