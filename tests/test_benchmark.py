@@ -194,9 +194,8 @@ def test_the_picture_has_a_label_for_every_contender() -> None:
         text for text in picture.iter("{http://www.w3.org/2000/svg}text") if "label" in text.get("class", "")
     ]
     assert len(labels) == 3 * (len(names) + 1)
-    assert [str(label.text).endswith(" at 1 M") for label in labels if "Splink" in str(label.text)] == [
-        True
-    ] * 3
+    texts = [str(label.text) for label in labels if "Splink" in str(label.text)]
+    assert [text.endswith(" at 1 M") for text in texts] == [True] * 3
     panels = [labels[i : i + len(names) + 1] for i in range(0, len(labels), len(names) + 1)]
     for panel in panels:
         heights = sorted(float(label.get("y", "")) for label in panel)
