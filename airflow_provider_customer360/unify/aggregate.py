@@ -250,7 +250,9 @@ def _shown_identifiers(plan: Plan, others: Container[int], part: Part) -> str:
         return f"SELECT customer FROM {_of(part, 'customers')}"
     time = f"-coalesce(epoch_us(last_seen), {candidates.NEVER})"
     latest = f"min({{'t': {time}, 'n': -records, 'v': v}}).v AS v"
-    own = "SELECT customer, t, {} FROM identities WHERE customer IS NOT NULL AND {} AND " + _holds(part)
+    types = ", ".join(str(number) for number, _ in shown)
+    those = f"t IN ({types}) AND customer IS NOT NULL AND {_holds(part)}"
+    own = f"SELECT customer, t, {{}} FROM identities WHERE {those} AND {{}}"
     several = own.format("identifier_value AS v, last_seen, records", "NOT alone")
     offered = [
         own.format("identifier_value AS v, false AS f", "alone"),

