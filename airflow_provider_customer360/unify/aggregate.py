@@ -25,7 +25,7 @@ from airflow_provider_customer360.unify.schema import Attribute, Metric, Plan, R
 #: The customer of records that belong to nobody.
 _NOBODY = -1
 #: What a customer takes in a join, roughly: with its keys and pointers, and for each column of a profile.
-_BYTES_OF_A_CUSTOMER, _BYTES_OF_A_COLUMN = 600, 100
+_BYTES_OF_A_CUSTOMER, _BYTES_OF_A_COLUMN = 300, 60
 
 
 def aggregate(engine: Engine, plan: Plan, as_of: datetime, active_within: timedelta) -> None:

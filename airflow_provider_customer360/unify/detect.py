@@ -88,7 +88,7 @@ def _detect_source(engine: Engine, name: str, staged: Staged, stated: Stated) ->
     sample = Sample(engine, staged)
     columns = [_detect_column(column, sample, stated) for column in staged.columns]
     columns = _choose_event_time(columns, sample, stated)
-    return SourcePlan(name, canonical(name), staged.relation, staged.rows, tuple(columns))
+    return SourcePlan(name, canonical(name), staged.relation, staged.rows, tuple(columns), look=sample.look)
 
 
 def _detect_column(column: StagedColumn, sample: Sample, stated: Stated) -> ColumnPlan:

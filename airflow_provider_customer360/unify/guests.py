@@ -8,6 +8,8 @@ from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.schema import ColumnPlan, Role, SourcePlan
 from airflow_provider_customer360.unify.standardise import SPACES, standardised, text
 
+#: Types of which nobody numbers the values.
+CONTACTS = ("email", "phone")
 _MANY = 10
 
 
@@ -17,7 +19,7 @@ def mark_guests(engine: Engine, plan: SourcePlan) -> SourcePlan:
     """
     columns = []
     for column in plan.columns:
-        own = column.role is Role.IDENTIFIER and column.output not in ("email", "phone")
+        own = column.role is Role.IDENTIFIER and column.output not in CONTACTS
         if own and not column.empty and _stands_for_guests(engine, plan, column):
             reason = f"{column.reason}; 0 stands for guests and identifies nobody"
             column = replace(column, guests=True, reason=reason)
@@ -26,12 +28,10 @@ def mark_guests(engine: Engine, plan: SourcePlan) -> SourcePlan:
 
 
 def _stands_for_guests(engine: Engine, plan: SourcePlan, column: ColumnPlan) -> bool:
-    value = text(column.internal, column.type)
-    is_zero = f"{value} = '0'"
-    if column.type == "VARCHAR":
-        # The same in one pattern, which most values fail at their first character.
-        is_zero = f"regexp_full_match({column.internal}, '(?:{SPACES})?0(?:\\.0+)?(?:{SPACES})?')"
-    (zeros,) = engine.row(f"SELECT count(*) FROM {plan.relation} WHERE {is_zero}")
+    zero = is_zero(column.internal, column.type)
+    zeros = plan.look.zeros.get(column.internal) if plan.look else None
+    if zeros is None:
+        (zeros,) = engine.row(f"SELECT count(*) FROM {plan.relation} WHERE {zero}")
     if zeros < 2:
         return False
     others = [
@@ -41,9 +41,17 @@ def _stands_for_guests(engine: Engine, plan: SourcePlan, column: ColumnPlan) -> 
     ]
     if others:
         people = ", ".join(f"count(DISTINCT {other})" for other in others)
-        return bool(max(engine.row(f"SELECT {people} FROM {plan.relation} WHERE {is_zero}")) > 1)
+        return bool(max(engine.row(f"SELECT {people} FROM {plan.relation} WHERE {zero}")) > 1)
     rows, ids = engine.row(
         f"SELECT count(*), count(DISTINCT {column.internal}) FROM {plan.relation} "
-        f"WHERE {column.internal} IS NOT NULL AND {value} <> '0'"
+        f"WHERE {column.internal} IS NOT NULL AND NOT {zero}"
     )
     return bool(ids and zeros > _MANY * rows / ids)
+
+
+def is_zero(column: str, duckdb_type: str) -> str:
+    """Whether a raw value is the number 0, however written."""
+    if duckdb_type == "VARCHAR":
+        # In one pattern, which most values fail at their first character.
+        return f"regexp_full_match({column}, '(?:{SPACES})?0(?:\\.0+)?(?:{SPACES})?')"
+    return f"{text(column, duckdb_type)} = '0'"

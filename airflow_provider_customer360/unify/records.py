@@ -30,6 +30,7 @@ from collections.abc import Mapping
 from airflow_provider_customer360.unify import candidates, sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
+from airflow_provider_customer360.unify.first_look import different
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.person_names import knows_names, with_initials
 from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
@@ -179,10 +180,11 @@ def _is_worth_grouping(engine: Engine, source: SourcePlan) -> bool:
     columns = [column.internal for column in source.having(Role.IDENTIFIER)]
     if not columns or not source.rows:
         return True
-    # A hash of hashes: approx_count_distinct of a struct takes ten times as long.
-    combined = f"hash({', '.join(columns)})"
-    (distinct,) = engine.row(f"SELECT approx_count_distinct({combined}) FROM {source.relation}")
-    return bool(source.rows >= _WORTH_GROUPING * distinct)
+    if source.look and source.look.identifiers == tuple(columns):
+        combinations = source.look.combinations
+    else:
+        (combinations,) = engine.row(f"SELECT {different(columns)} FROM {source.relation}")
+    return bool(source.rows >= _WORTH_GROUPING * combinations)
 
 
 def _raw(source: SourcePlan, rules: Mapping[str, Rule]) -> list[RawColumn]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.first_look import SAMPLE_ROWS, take_first_look
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.records import occurred_at
-from airflow_provider_customer360.unify.schema import ColumnPlan, Role
+from airflow_provider_customer360.unify.schema import ColumnPlan, FirstLook, Role
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
 from airflow_provider_customer360.unify.standardise import standardised, text
 
-#: Sources up to this many rows are looked at whole; of larger ones, a sample of about this size that is
-#: the same in every run.
-SAMPLE_ROWS = 20_000
 _MOST = 0.5
 _NEARLY_ALL = 0.9
 
@@ -34,22 +33,11 @@ class Sample:
         self._by_name = {column.internal: column for column in staged.columns}
         self._whole = staged.relation
         self._sampled: frozenset[str] = frozenset()
-        proposed = [column.internal for column in staged.columns if _proposes(column)]
+        self.look: FirstLook | None = None
+        proposed = [column for column in staged.columns if _proposes(column)]
         if staged.rows > SAMPLE_ROWS and proposed:
-            self._sampled = frozenset(proposed)
-            self._draw(", ".join(proposed), staged.rows)
-
-    def _draw(self, columns: str, rows: int) -> None:
-        """Make the sample of these columns: what is drawn follows from the values, not from their order."""
-        table, every = f"{self._whole}_sample", rows // SAMPLE_ROWS
-        drawn = f"SELECT {columns} FROM {self._whole} WHERE hash({columns}) % {every} = 0"
-        self._engine.run(f"CREATE OR REPLACE TEMP TABLE {table} AS {drawn}", doing="sampling values")
-        found, different = self._engine.row(f"SELECT count(*), count(DISTINCT hash({columns})) FROM {table}")
-        if different < found / 2 or not 0.95 < found * every / rows < 1.05:
-            # Many rows are equal, of which this takes all or none.
-            drawn = f"SELECT * FROM (SELECT {columns} FROM {self._whole})"
-            drawn += f" TABLESAMPLE bernoulli({100 / every:.4f}%) REPEATABLE (42)"
-            self._engine.run(f"CREATE OR REPLACE TEMP TABLE {table} AS {drawn}", doing="sampling values")
+            self._sampled = frozenset(column.internal for column in proposed)
+            self.look = take_first_look(engine, staged, proposed)
 
     def column(self, internal: str) -> StagedColumn:
         """A staged column by its internal name."""
@@ -61,16 +49,20 @@ class Sample:
             return Finding(proposed, "no value to check it by")
         if column.type in ("BOOLEAN", "DATE") or column.type.startswith("TIMESTAMP"):
             return Finding(None, "its values are no identifiers")
-        plain = f"nullif({text(column.internal, column.type)}, '')"
         # Placeholders speak neither for nor against a type.
-        said = f"{standardised('customer_id', column.internal, column.type)}"
+        looks = {
+            "plain": f"nullif({text(column.internal, column.type)}, '')",
+            "said": standardised("customer_id", column.internal, column.type),
+            "phone": standardised("phone", column.internal, column.type),
+        }
         key = r"[^\s.]" if column.type == "DOUBLE" else r"\S"  # 0.53 is no key, but a text may have dots
         values, emails, phones, compact = self._row(
             column,
-            f"count({said})",
-            f"count(*) FILTER (regexp_matches({plain}, '@') AND {said} IS NOT NULL)",
-            f"count({standardised('phone', column.internal, column.type)})",
-            f"count(*) FILTER (regexp_full_match({plain}, '{key}{{1,128}}') AND {said} IS NOT NULL)",
+            looks,
+            "count(said)",
+            "count(*) FILTER (regexp_matches(plain, '@') AND said IS NOT NULL)",
+            "count(phone)",
+            f"count(*) FILTER (regexp_full_match(plain, '{key}{{1,128}}') AND said IS NOT NULL)",
         )
         if not values:
             return Finding(proposed, "no value to check it by")
@@ -108,20 +100,24 @@ class Sample:
         said = standardised("id", column.internal, column.type) if is_text else column.internal
         return self._row(
             self.column(column.internal),
-            f"count({said})",
-            f"count(*) FILTER (year({moment}) BETWEEN {1990 if is_number else 1970} AND 2100)",
+            {"said": said, "moment": moment},
+            "count(said)",
+            f"count(*) FILTER (year(moment) BETWEEN {1990 if is_number else 1970} AND 2100)",
         )
 
-    def _row(self, column: StagedColumn, *items: str) -> tuple[int, ...]:
-        relation = f"{self._whole}_sample" if column.internal in self._sampled else self._whole
+    def _row(self, column: StagedColumn, looks: Mapping[str, str], *items: str) -> tuple[int, ...]:
+        """Count what expressions make of a column; a pattern takes longer to prepare than to be matched."""
+        relation = self.look.sample if self.look and column.internal in self._sampled else self._whole
+        each = ", ".join(f"{expression} AS {name}" for name, expression in looks.items())
         return self._engine.row(
-            f"SELECT {', '.join(items)} FROM {relation}", doing=f"looking at column {column.name!r}"
+            f"SELECT {', '.join(items)} FROM (SELECT {each} FROM {relation})",
+            doing=f"looking at column {column.name!r}",
         )
 
 
 def _proposes(column: StagedColumn) -> bool:
     """Whether the name proposes a role that values have to confirm."""
-    return classify(column.name).role in (Role.IDENTIFIER, Role.EVENT_TIME)
+    return classify(column.name).role in (Role.IDENTIFIER, Role.EVENT_TIME) and not column.unusable
 
 
 def _share(identifier_type: str, matching: int, values: int, words: str) -> Finding:

@@ -9,6 +9,9 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.unify import ConfigError, Source, unify
+from airflow_provider_customer360.unify.engine import Engine
+from airflow_provider_customer360.unify.first_look import SAMPLE_ROWS, take_first_look
+from airflow_provider_customer360.unify.reading import read_sources
 
 
 def profiles(sources: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -42,6 +45,42 @@ def test_the_guest_number_joins_nobody() -> None:
     assert len(found) == 4
     assert "0" not in found
     assert "guests" in column({"orders": orders}, "orders", "customer_id")["reason"]
+
+
+@pytest.mark.parametrize("name", ["customer_id", "id"])
+def test_the_guest_number_joins_nobody_in_a_large_source(name: str) -> None:
+    """What a pass over a large source knows of zeros, and what it does not, is used alike."""
+    people = 30_000
+    crm = pa.table(
+        {
+            name: pa.array(["0", " 0.0 ", "0"] + [str(i) for i in range(1, people)]),
+            "email": pa.array([f"p{i}@mail.example" for i in range(people + 2)]),
+        }
+    )
+    found = profiles({"crm": crm})
+    assert len(found) == people + 2
+    assert "0" not in found
+    assert "guests" in column({"crm": crm}, "crm", name)["reason"]
+
+
+def test_the_first_look_counts_all_rows() -> None:
+    """Of all rows, not of the sample: zeros one by one, combinations of identifiers about."""
+    rows, people = 90_000, 9_000
+    table = pa.table(
+        {
+            "customer_id": pa.array(["0" if i % 9_000 == 1 else f"k{i % people}" for i in range(rows)]),
+            "email": pa.array([f"p{i % people}@mail.example" for i in range(rows)]),
+            "amount": pa.array(range(rows)),
+        }
+    )
+    with Engine() as engine:
+        staged = read_sources(engine, {"crm": Source(data=table)})["crm"]
+        look = take_first_look(engine, staged, staged.columns)
+        (sampled,) = engine.row(f"SELECT count(*) FROM {look.sample}")
+    assert look.zeros == {"c0": 10}
+    assert look.identifiers == ("c0", "c1")
+    assert people * 0.9 < look.combinations < people * 1.1
+    assert 0.9 * SAMPLE_ROWS < sampled < 1.5 * SAMPLE_ROWS
 
 
 def test_a_customer_may_be_number_0() -> None:
