@@ -58,9 +58,9 @@ def text(column: str, duckdb_type: str) -> str:
 def standardised(type_name: str, column: str, duckdb_type: str) -> str:
     """The standard form of a raw identifier value, or NULL, by the package's settings for a type.
 
-    For detection, which looks at values before it is known what is done with them. Phones come out as
-    digits with a leading ``+`` where they were written internationally; digits of other scripts are not
-    looked at, as that would name the text once more in an expression that names it often.
+    For looks at values before it is known what is done with them, where a relation takes them by name. Phones
+    come out as digits with a leading ``+`` where they were written internationally; digits of other scripts
+    are not looked at, as that would name the text once more in an expression that names it often.
     """
     default = rule(identifier_type(type_name))
     values = {"t": text(column, duckdb_type)}
@@ -68,6 +68,19 @@ def standardised(type_name: str, column: str, duckdb_type: str) -> str:
         expression = "lower({t})" if name == "plain" else expression
         values[name] = expression.format(**values)
     return default.outcome(values)
+
+
+def with_standard_forms(relation: str, column: str, duckdb_type: str, types: Mapping[str, str]) -> str:
+    """A relation of what one column of another holds: ``trimmed`` text, and its standard form by each of the
+    types' default rules, under the name of it.
+
+    Its patterns are prepared once, which takes longer than to match thousands of values.
+    """
+    rules = [rule(identifier_type(name)) for name in types.values()]
+    trimmed = f"(SELECT {column}, {text(column, duckdb_type)} AS trimmed FROM {relation})"
+    query, names = with_steps(trimmed, [(one, "trimmed") for one in rules])
+    forms = (f"{one.outcome(steps)} AS {name}" for name, one, steps in zip(types, rules, names, strict=True))
+    return f"(SELECT {', '.join([column, 'trimmed', *forms])} FROM {query})"
 
 
 def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = False) -> str:

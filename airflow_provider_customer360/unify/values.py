@@ -11,7 +11,7 @@ from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.records import occurred_at
 from airflow_provider_customer360.unify.schema import ColumnPlan, FirstLook, Role
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
-from airflow_provider_customer360.unify.standardise import standardised, text
+from airflow_provider_customer360.unify.standardise import with_standard_forms
 
 _MOST = 0.5
 _NEARLY_ALL = 0.9
@@ -50,19 +50,14 @@ class Sample:
         if column.type in ("BOOLEAN", "DATE") or column.type.startswith("TIMESTAMP"):
             return Finding(None, "its values are no identifiers")
         # Placeholders speak neither for nor against a type.
-        looks = {
-            "plain": f"nullif({text(column.internal, column.type)}, '')",
-            "said": standardised("customer_id", column.internal, column.type),
-            "phone": standardised("phone", column.internal, column.type),
-        }
         key = r"[^\s.]" if column.type == "DOUBLE" else r"\S"  # 0.53 is no key, but a text may have dots
         values, emails, phones, compact = self._row(
             column,
-            looks,
+            {"said": "customer_id", "phone": "phone"},
             "count(said)",
-            "count(*) FILTER (regexp_matches(plain, '@') AND said IS NOT NULL)",
+            "count(*) FILTER (contains(trimmed, '@') AND said IS NOT NULL)",
             "count(phone)",
-            f"count(*) FILTER (regexp_full_match(plain, '{key}{{1,128}}') AND said IS NOT NULL)",
+            f"count(*) FILTER (regexp_full_match(trimmed, '{key}{{1,128}}') AND said IS NOT NULL)",
         )
         if not values:
             return Finding(proposed, "no value to check it by")
@@ -97,21 +92,19 @@ class Sample:
             return 1, 0
         moment, is_text = occurred_at(column), column.type == "VARCHAR"
         is_number = not is_text and not column.type.startswith(("DATE", "TIME"))
-        said = standardised("id", column.internal, column.type) if is_text else column.internal
         return self._row(
             self.column(column.internal),
-            {"said": said, "moment": moment},
-            "count(said)",
-            f"count(*) FILTER (year(moment) BETWEEN {1990 if is_number else 1970} AND 2100)",
+            {"said": "id"} if is_text else {},
+            f"count({'said' if is_text else column.internal})",
+            f"count(*) FILTER (year({moment}) BETWEEN {1990 if is_number else 1970} AND 2100)",
         )
 
-    def _row(self, column: StagedColumn, looks: Mapping[str, str], *items: str) -> tuple[int, ...]:
-        """Count what expressions make of a column; a pattern takes longer to prepare than to be matched."""
+    def _row(self, column: StagedColumn, types: Mapping[str, str], *items: str) -> tuple[int, ...]:
+        """Count the values of a column, whose standard forms by types are known by name."""
         relation = self.look.sample if self.look and column.internal in self._sampled else self._whole
-        each = ", ".join(f"{expression} AS {name}" for name, expression in looks.items())
+        values = with_standard_forms(relation, column.internal, column.type, types)
         return self._engine.row(
-            f"SELECT {', '.join(items)} FROM (SELECT {each} FROM {relation})",
-            doing=f"looking at column {column.name!r}",
+            f"SELECT {', '.join(items)} FROM {values}", doing=f"looking at column {column.name!r}"
         )
 
 
