@@ -81,9 +81,10 @@ class Engine:
         self.connection.execute("SET enable_progress_bar = true")
         self.connection.execute("SET enable_progress_bar_print = false")
         self.progress = Progress(self._percentage)
-        (threads,) = self.row("SELECT current_setting('threads')")
-        if threads > (enough := max(1, self._given // _A_THREAD)):
-            self.connection.execute(f"SET threads = {enough}")
+        (cores,) = self.row("SELECT current_setting('threads')")
+        threads = min(cores, max(1, self._given // _A_THREAD))
+        self.connection.execute(f"SET threads = {threads}")
+        self._room = max(self._given // 2, self._given - threads * _A_THREAD)
         log.info(
             "Memory: at most %s (%s), of which DuckDB has %s and spills to %s",
             shown(self._memory.size),
@@ -124,8 +125,11 @@ class Engine:
         self.connection.register(name, table)
 
     def parts(self, rows: int, bytes_of_a_row: int) -> list[Part]:
-        """The parts into which work on so many rows has to be cut for each to fit into half of the memory."""
-        return Part.all(1 + rows * bytes_of_a_row // (self._given // 2))
+        """The parts into which work on so many rows has to be cut for each to fit into memory.
+
+        Into half of what threads leave of it: the result is written at the same time, and tables are read.
+        """
+        return Part.all(1 + rows * bytes_of_a_row // (self._room // 2))
 
     def make(self, table: str, query: Callable[[Part], str], parts: Iterable[Part], *, doing: str) -> None:
         """Make a table anew, by the query of one part after the other.
