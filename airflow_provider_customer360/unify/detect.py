@@ -9,11 +9,11 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from airflow_provider_customer360.unify.all_rows import look_at_all_rows
 from airflow_provider_customer360.unify.bare_id import settle_bare_ids
 from airflow_provider_customer360.unify.config import Config, Source
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import ConfigError, DataError
-from airflow_provider_customer360.unify.guests import mark_guests
 from airflow_provider_customer360.unify.identifier_types import IdentifierType
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.outputs import name_outputs
@@ -57,7 +57,7 @@ def detect(
     stated = {name: _stated(name, staged[name], sources[name], config) for name in staged}
     _check_global_names(config, stated)
     plans = [_detect_source(engine, name, staged[name], stated[name]) for name in staged]
-    plans = [mark_guests(engine, plan) for plan in settle_bare_ids(engine, plans)]
+    plans = [look_at_all_rows(engine, plan) for plan in settle_bare_ids(engine, plans)]
     rules = stated_rules(config.survivorship)
     plans = claim_columns(plans, staged, rules)
     _check_identifiable(plans)
@@ -88,7 +88,8 @@ def _detect_source(engine: Engine, name: str, staged: Staged, stated: Stated) ->
     sample = Sample(engine, staged)
     columns = [_detect_column(column, sample, stated) for column in staged.columns]
     columns = _choose_event_time(columns, sample, stated)
-    return SourcePlan(name, canonical(name), staged.relation, staged.rows, tuple(columns), look=sample.look)
+    sample.drop()
+    return SourcePlan(name, canonical(name), staged.relation, staged.rows, tuple(columns))
 
 
 def _detect_column(column: StagedColumn, sample: Sample, stated: Stated) -> ColumnPlan:
@@ -106,6 +107,8 @@ def _detect_column(column: StagedColumn, sample: Sample, stated: Stated) -> Colu
                 aggregate=None if as_identifier else outputs[column.internal],
             )
     if column.internal == stated.event_time:
+        if column.unusable:
+            raise ConfigError(f"Column {column.name!r} is stated as event time but holds {column.unusable}.")
         return replace(plan, role=Role.EVENT_TIME, reason="stated")
     is_stated = stated.attributes is not None and column.internal in stated.attributes
     if column.unusable and is_stated:

@@ -30,7 +30,6 @@ from collections.abc import Mapping
 from airflow_provider_customer360.unify import candidates, sums
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.errors import DataError
-from airflow_provider_customer360.unify.first_look import different
 from airflow_provider_customer360.unify.keys import NodeKeys
 from airflow_provider_customer360.unify.person_names import knows_names, with_initials
 from airflow_provider_customer360.unify.phones import PhoneColumn, parse_phones
@@ -59,7 +58,7 @@ def group_records(engine: Engine, plan: Plan, keys: NodeKeys, *, keep_raw: bool 
     phones = []
     for index, source in enumerate(plan.sources):
         columns = source.having(Role.IDENTIFIER)
-        grouped = _is_worth_grouping(engine, source)
+        grouped = _is_worth_grouping(source)
         query = _records(plan, source, rules, keys, grouped=grouped, keep_raw=keep_raw)
         try:
             engine.run(
@@ -175,16 +174,9 @@ def _records(
     return f"SELECT {', '.join(['*', *linking])} FROM ({standard})"
 
 
-def _is_worth_grouping(engine: Engine, source: SourcePlan) -> bool:
+def _is_worth_grouping(source: SourcePlan) -> bool:
     """Whether the rows of a source repeat their identifiers so often that grouping them pays."""
-    columns = [column.internal for column in source.having(Role.IDENTIFIER)]
-    if not columns or not source.rows:
-        return True
-    if source.look and source.look.identifiers == tuple(columns):
-        combinations = source.look.combinations
-    else:
-        (combinations,) = engine.row(f"SELECT {different(columns)} FROM {source.relation}")
-    return bool(source.rows >= _WORTH_GROUPING * combinations)
+    return source.rows >= _WORTH_GROUPING * source.combinations
 
 
 def _raw(source: SourcePlan, rules: Mapping[str, Rule]) -> list[RawColumn]:

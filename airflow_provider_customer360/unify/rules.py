@@ -30,8 +30,9 @@ _TIDIED_LOWER = "lower(trim({t}))"
 #: The reason of a block by our own lists.
 PLACEHOLDER = "placeholder"
 _BLANK = ("blank", "{t} = ''")
-#: Longer than any identifier, and than what databases can index.
-_TOO_LONG = ("longer than 1,000 bytes", "strlen({t}) > 1000")
+#: In bytes: longer than any identifier, and than what databases can index.
+LONGEST = 1_000
+_TOO_LONG = (f"longer than {LONGEST:,} bytes", f"strlen({{t}}) > {LONGEST}")
 _NO_EMAIL = f"NOT regexp_matches({{value}}, '{_EMAIL}')"
 
 

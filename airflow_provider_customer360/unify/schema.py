@@ -6,7 +6,7 @@ a user chose (duplicated, differing only by case, full of quotes) ever meets ano
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -59,23 +59,6 @@ class ColumnPlan:
 
 
 @dataclass(frozen=True)
-class FirstLook:
-    """What one pass over all rows of a large source told.
-
-    Attributes:
-        sample: a relation with some of its rows.
-        identifiers: the columns that are named like identifiers.
-        combinations: about how many different combinations of their values there are.
-        zeros: how many of the values of each are the number 0.
-    """
-
-    sample: str
-    identifiers: tuple[str, ...]
-    combinations: int
-    zeros: Mapping[str, int]
-
-
-@dataclass(frozen=True)
 class SourcePlan:
     """One staged source and the roles of its columns.
 
@@ -86,7 +69,7 @@ class SourcePlan:
         rows: its number of rows.
         columns: every column of the source, in its order.
         forgotten: how many of its rows are of people who are to be forgotten; nothing tells of these.
-        look: what is known from a pass over all rows, of a large source.
+        combinations: about how many different combinations of raw identifiers its rows have.
     """
 
     name: str
@@ -95,7 +78,7 @@ class SourcePlan:
     rows: int
     columns: tuple[ColumnPlan, ...]
     forgotten: int = 0
-    look: FirstLook | None = None
+    combinations: int = 0
 
     @property
     def kept(self) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from airflow_provider_customer360.unify.identifier_types import identifier_type
 from airflow_provider_customer360.unify.quoting import literal
-from airflow_provider_customer360.unify.rules import Rule, rule
+from airflow_provider_customer360.unify.rules import LONGEST, Rule, rule
 
 # White space and Unicode's invisible neighbours of a pasted value: zero-width spaces, marks of the writing
 # direction (a phone's contact list adds them), the byte order mark.
@@ -70,16 +70,18 @@ def standardised(type_name: str, column: str, duckdb_type: str) -> str:
     return default.outcome(values)
 
 
-def with_standard_forms(relation: str, column: str, duckdb_type: str, types: Mapping[str, str]) -> str:
-    """A relation of what one column of another holds: ``trimmed`` text, and its standard form by each of the
-    types' default rules, under the name of it.
+def with_standard_forms(relation: str, column: str, duckdb_type: str, types: Sequence[str]) -> str:
+    """A relation of one column of another, its ``trimmed`` text and, by the name of each type, the standard
+    form by the package's settings for it.
 
-    Its patterns are prepared once, which takes longer than to match thousands of values.
+    Each pattern is there once: to prepare one takes longer than to match thousands of values.
     """
-    rules = [rule(identifier_type(name)) for name in types.values()]
+    rules = [rule(identifier_type(name)) for name in types]
     trimmed = f"(SELECT {column}, {text(column, duckdb_type)} AS trimmed FROM {relation})"
-    query, names = with_steps(trimmed, [(one, "trimmed") for one in rules])
-    forms = (f"{one.outcome(steps)} AS {name}" for name, one, steps in zip(types, rules, names, strict=True))
+    # Every rule refuses what is longer, but after all its patterns.
+    short = f"CASE WHEN strlen(trimmed) <= {LONGEST} THEN trimmed END"
+    query, steps = with_steps(trimmed, [(one, short) for one in rules])
+    forms = [f"{one.outcome(names)} AS {name}" for name, one, names in zip(types, rules, steps, strict=True)]
     return f"(SELECT {', '.join([column, 'trimmed', *forms])} FROM {query})"
 
 

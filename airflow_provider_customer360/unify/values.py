@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.first_look import SAMPLE_ROWS, take_first_look
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.records import occurred_at
-from airflow_provider_customer360.unify.schema import ColumnPlan, FirstLook, Role
+from airflow_provider_customer360.unify.schema import ColumnPlan, Role
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
 from airflow_provider_customer360.unify.standardise import with_standard_forms
 
+#: Sources up to this many rows are looked at whole; of larger ones, a sample of about this size that is
+#: the same in every run.
+SAMPLE_ROWS = 20_000
 _MOST = 0.5
 _NEARLY_ALL = 0.9
 
@@ -31,13 +33,33 @@ class Sample:
     def __init__(self, engine: Engine, staged: Staged) -> None:
         self._engine = engine
         self._by_name = {column.internal: column for column in staged.columns}
-        self._whole = staged.relation
+        self._whole, self._table = staged.relation, f"{staged.relation}_sample"
         self._sampled: frozenset[str] = frozenset()
-        self.look: FirstLook | None = None
-        proposed = [column for column in staged.columns if _proposes(column)]
+        proposed = [column.internal for column in staged.columns if _proposes(column)]
         if staged.rows > SAMPLE_ROWS and proposed:
-            self._sampled = frozenset(column.internal for column in proposed)
-            self.look = take_first_look(engine, staged, proposed)
+            self._sampled = frozenset(proposed)
+            self._draw(", ".join(proposed), staged.rows)
+
+    def _draw(self, columns: str, rows: int) -> None:
+        """Make the sample of these columns: what is drawn follows from the values, not from their order."""
+        every = rows // SAMPLE_ROWS
+        drawn = f"SELECT {columns} FROM {self._whole} WHERE hash({columns}) % {every} = 0"
+        self._engine.run(f"CREATE OR REPLACE TEMP TABLE {self._table} AS {drawn}", doing="sampling values")
+        found, different = self._engine.row(
+            f"SELECT count(*), count(DISTINCT hash({columns})) FROM {self._table}"
+        )
+        if different < found / 2 or not 0.95 < found * every / rows < 1.05:
+            # Many rows are equal, of which this takes all or none.
+            drawn = f"SELECT * FROM (SELECT {columns} FROM {self._whole})"
+            drawn += f" TABLESAMPLE bernoulli({100 / every:.4f}%) REPEATABLE (42)"
+            self._engine.run(
+                f"CREATE OR REPLACE TEMP TABLE {self._table} AS {drawn}", doing="sampling values"
+            )
+
+    def drop(self) -> None:
+        """Free the sample, which cannot be asked afterwards."""
+        if self._sampled:
+            self._engine.drop([self._table])
 
     def column(self, internal: str) -> StagedColumn:
         """A staged column by its internal name."""
@@ -51,20 +73,20 @@ class Sample:
             return Finding(None, "its values are no identifiers")
         # Placeholders speak neither for nor against a type.
         key = r"[^\s.]" if column.type == "DOUBLE" else r"\S"  # 0.53 is no key, but a text may have dots
-        values, emails, phones, compact = self._row(
+        values, emails, compact, *phones = self._row(
             column,
-            {"said": "customer_id", "phone": "phone"},
-            "count(said)",
-            "count(*) FILTER (contains(trimmed, '@') AND said IS NOT NULL)",
-            "count(phone)",
-            f"count(*) FILTER (regexp_full_match(trimmed, '{key}{{1,128}}') AND said IS NOT NULL)",
+            ["id", "phone"] if proposed == "phone" else ["id"],
+            "count(id)",
+            "count(id) FILTER (contains(trimmed, '@'))",
+            f"count(id) FILTER (regexp_full_match(trimmed, '{key}{{1,128}}'))",
+            *(["count(phone)"] if proposed == "phone" else []),
         )
         if not values:
             return Finding(proposed, "no value to check it by")
         if proposed == "email":
             return _share("email", emails, values, "hold an @")
         if proposed == "phone":
-            return _share("phone", phones, values, "look like phone numbers")
+            return _share("phone", phones[0], values, "look like phone numbers")
         if emails >= _NEARLY_ALL * values:
             return Finding("email", "its values are e-mail addresses")
         if compact < _MOST * values:
@@ -94,14 +116,14 @@ class Sample:
         is_number = not is_text and not column.type.startswith(("DATE", "TIME"))
         return self._row(
             self.column(column.internal),
-            {"said": "id"} if is_text else {},
-            f"count({'said' if is_text else column.internal})",
+            ["id"] if is_text else [],
+            f"count({'id' if is_text else column.internal})",
             f"count(*) FILTER (year({moment}) BETWEEN {1990 if is_number else 1970} AND 2100)",
         )
 
-    def _row(self, column: StagedColumn, types: Mapping[str, str], *items: str) -> tuple[int, ...]:
-        """Count the values of a column, whose standard forms by types are known by name."""
-        relation = self.look.sample if self.look and column.internal in self._sampled else self._whole
+    def _row(self, column: StagedColumn, types: Sequence[str], *items: str) -> tuple[int, ...]:
+        """Count the values of a column, whose standard forms have the names of these types."""
+        relation = self._table if column.internal in self._sampled else self._whole
         values = with_standard_forms(relation, column.internal, column.type, types)
         return self._engine.row(
             f"SELECT {', '.join(items)} FROM {values}", doing=f"looking at column {column.name!r}"

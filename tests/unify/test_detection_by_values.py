@@ -9,9 +9,6 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_customer360.unify import ConfigError, Source, unify
-from airflow_provider_customer360.unify.engine import Engine
-from airflow_provider_customer360.unify.first_look import SAMPLE_ROWS, take_first_look
-from airflow_provider_customer360.unify.reading import read_sources
 
 
 def profiles(sources: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -49,11 +46,11 @@ def test_the_guest_number_joins_nobody() -> None:
 
 @pytest.mark.parametrize("name", ["customer_id", "id"])
 def test_the_guest_number_joins_nobody_in_a_large_source(name: str) -> None:
-    """What a pass over a large source knows of zeros, and what it does not, is used alike."""
+    """However they are written, and far apart."""
     people = 30_000
     crm = pa.table(
         {
-            name: pa.array(["0", " 0.0 ", "0"] + [str(i) for i in range(1, people)]),
+            name: pa.array(["0", *(str(i) for i in range(1, people)), " 0.0 ", "0"]),
             "email": pa.array([f"p{i}@mail.example" for i in range(people + 2)]),
         }
     )
@@ -61,26 +58,6 @@ def test_the_guest_number_joins_nobody_in_a_large_source(name: str) -> None:
     assert len(found) == people + 2
     assert "0" not in found
     assert "guests" in column({"crm": crm}, "crm", name)["reason"]
-
-
-def test_the_first_look_counts_all_rows() -> None:
-    """Of all rows, not of the sample: zeros one by one, combinations of identifiers about."""
-    rows, people = 90_000, 9_000
-    table = pa.table(
-        {
-            "customer_id": pa.array(["0" if i % 9_000 == 1 else f"k{i % people}" for i in range(rows)]),
-            "email": pa.array([f"p{i % people}@mail.example" for i in range(rows)]),
-            "amount": pa.array(range(rows)),
-        }
-    )
-    with Engine() as engine:
-        staged = read_sources(engine, {"crm": Source(data=table)})["crm"]
-        look = take_first_look(engine, staged, staged.columns)
-        (sampled,) = engine.row(f"SELECT count(*) FROM {look.sample}")
-    assert look.zeros == {"c0": 10}
-    assert look.identifiers == ("c0", "c1")
-    assert people * 0.9 < look.combinations < people * 1.1
-    assert 0.9 * SAMPLE_ROWS < sampled < 1.5 * SAMPLE_ROWS
 
 
 def test_a_customer_may_be_number_0() -> None:
@@ -249,3 +226,29 @@ def test_a_frequent_value_is_not_left_out_of_the_sample() -> None:
         for size in (19_000, *range(60_000, rows, 10_000))
     ]
     assert set(found) == {"attribute"}
+
+
+@pytest.mark.parametrize("zero", [0x660, 0xFF10], ids=["Arabic", "full width"])
+def test_phones_are_told_in_any_digits(zero: int) -> None:
+    """As they are compared in any: the number in Arabic digits is the one in Latin digits."""
+    numbers = [f"020555{i:04}" for i in range(50)]
+    digits = {ord("0") + digit: zero + digit for digit in range(10)}
+    crm = pd.DataFrame({"mobile": [one.translate(digits) for one in numbers]})
+    shop = pd.DataFrame({"phone": numbers, "amount": 1})
+    assert column({"crm": crm, "shop": shop}, "crm", "mobile")["output"] == "phone"
+    assert len(profiles({"crm": crm, "shop": shop})) == 50
+
+
+def test_texts_that_are_too_long_for_identifiers_are_no_values_of_theirs() -> None:
+    """Documents in a column that is named like a key say nothing for or against it."""
+    crm = pd.DataFrame({"customer": ['{"a": ' * 400] * 90 + [f"k{i}" for i in range(10)], "amount": 1})
+    found = column({"crm": crm}, "crm", "customer")
+    assert (found["role"], found["output"]) == ("identifier", "customer_id")
+    assert set(profiles({"crm": crm})) == {f"k{i}" for i in range(10)}
+
+
+def test_nested_values_are_no_event_time() -> None:
+    """Whoever states them is told, as of identifiers."""
+    crm = pa.table({"customer_id": [1], "seen": [{"at": "2026-01-01"}]})
+    with pytest.raises(ConfigError, match="'seen' is stated as event time but holds nested values"):
+        unify({"crm": Source(data=crm, event_time="seen")})
