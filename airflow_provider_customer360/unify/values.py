@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.names import classify
 from airflow_provider_customer360.unify.records import occurred_at
+from airflow_provider_customer360.unify.rules import LONGEST
 from airflow_provider_customer360.unify.schema import ColumnPlan, Role
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
 from airflow_provider_customer360.unify.standardise import with_standard_forms
@@ -35,22 +36,22 @@ class Sample:
         self._by_name = {column.internal: column for column in staged.columns}
         self._whole, self._table = staged.relation, f"{staged.relation}_sample"
         self._sampled: frozenset[str] = frozenset()
-        proposed = [column.internal for column in staged.columns if _proposes(column)]
+        proposed = [column for column in staged.columns if _proposes(column)]
         if staged.rows > SAMPLE_ROWS and proposed:
-            self._sampled = frozenset(proposed)
-            self._draw(", ".join(proposed), staged.rows)
+            self._sampled = frozenset(column.internal for column in proposed)
+            self._draw(proposed, staged.rows)
 
-    def _draw(self, columns: str, rows: int) -> None:
+    def _draw(self, proposed: Sequence[StagedColumn], rows: int) -> None:
         """Make the sample of these columns: what is drawn follows from the values, not from their order."""
-        every = rows // SAMPLE_ROWS
-        drawn = f"SELECT {columns} FROM {self._whole} WHERE hash({columns}) % {every} = 0"
+        columns, every = ", ".join(column.internal for column in proposed), rows // SAMPLE_ROWS
+        drawn = f"SELECT {_no_longer(proposed)} FROM {self._whole} WHERE hash({columns}) % {every} = 0"
         self._engine.run(f"CREATE OR REPLACE TEMP TABLE {self._table} AS {drawn}", doing="sampling values")
         found, different = self._engine.row(
             f"SELECT count(*), count(DISTINCT hash({columns})) FROM {self._table}"
         )
         if different < found / 2 or not 0.95 < found * every / rows < 1.05:
             # Many rows are equal, of which this takes all or none.
-            drawn = f"SELECT * FROM (SELECT {columns} FROM {self._whole})"
+            drawn = f"SELECT {_no_longer(proposed)} FROM (SELECT {columns} FROM {self._whole})"
             drawn += f" TABLESAMPLE bernoulli({100 / every:.4f}%) REPEATABLE (42)"
             self._engine.run(
                 f"CREATE OR REPLACE TEMP TABLE {self._table} AS {drawn}", doing="sampling values"
@@ -133,6 +134,14 @@ class Sample:
 def _proposes(column: StagedColumn) -> bool:
     """Whether the name proposes a role that values have to confirm."""
     return classify(column.name).role in (Role.IDENTIFIER, Role.EVENT_TIME) and not column.unusable
+
+
+def _no_longer(columns: Sequence[StagedColumn]) -> str:
+    """Columns of which texts are cut where they are too long for any identifier or time."""
+    return ", ".join(
+        f"left({one.internal}, {2 * LONGEST}) AS {one.internal}" if one.type == "VARCHAR" else one.internal
+        for one in columns
+    )
 
 
 def _share(identifier_type: str, matching: int, values: int, words: str) -> Finding:

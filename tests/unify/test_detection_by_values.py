@@ -239,12 +239,15 @@ def test_phones_are_told_in_any_digits(zero: int) -> None:
     assert len(profiles({"crm": crm, "shop": shop})) == 50
 
 
-def test_texts_that_are_too_long_for_identifiers_are_no_values_of_theirs() -> None:
+@pytest.mark.parametrize("rows", [100, 25_000])
+def test_texts_that_are_too_long_for_identifiers_are_no_values_of_theirs(rows: int) -> None:
     """Documents in a column that is named like a key say nothing for or against it."""
-    crm = pd.DataFrame({"customer": ['{"a": ' * 400] * 90 + [f"k{i}" for i in range(10)], "amount": 1})
+    keys = [f"k{i}" for i in range(rows // 10)]
+    documents = [f'{{"number": {i}, ' * 100 for i in range(rows - len(keys))]
+    crm = pd.DataFrame({"customer": documents + keys, "amount": 1})
     found = column({"crm": crm}, "crm", "customer")
     assert (found["role"], found["output"]) == ("identifier", "customer_id")
-    assert set(profiles({"crm": crm})) == {f"k{i}" for i in range(10)}
+    assert set(profiles({"crm": crm})) == set(keys)
 
 
 def test_nested_values_are_no_event_time() -> None:
