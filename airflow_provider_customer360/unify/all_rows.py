@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from airflow_provider_customer360.unify.engine import Engine
 from airflow_provider_customer360.unify.schema import ColumnPlan, Role, SourcePlan
-from airflow_provider_customer360.unify.standardise import SPACES, standardised, text
+from airflow_provider_customer360.unify.standardise import SPACES, by_default, text, with_standard_forms
 
 _MANY = 10
 
@@ -45,14 +45,15 @@ def look_at_all_rows(engine: Engine, plan: SourcePlan) -> SourcePlan:
 def _stands_for_guests(engine: Engine, plan: SourcePlan, column: ColumnPlan, zeros: int) -> bool:
     if zeros < 2:
         return False
-    others = [
-        standardised(other.output or "", other.internal, other.type)
-        for other in plan.having(Role.IDENTIFIER)
+    others = {
+        f"other_{j}": by_default(other.output or "", other.internal, other.type)
+        for j, other in enumerate(plan.having(Role.IDENTIFIER))
         if other.internal != column.internal
-    ]
+    }
     if others:
         people = ", ".join(f"count(DISTINCT {other})" for other in others)
-        return bool(max(engine.row(f"SELECT {people} FROM {plan.relation} WHERE {_is_zero(column)}")) > 1)
+        rows = with_standard_forms(f"(FROM {plan.relation} WHERE {_is_zero(column)})", others)
+        return bool(max(engine.row(f"SELECT {people} FROM {rows}")) > 1)
     rows, ids = engine.row(
         f"SELECT count(*), count(DISTINCT {column.internal}) FROM {plan.relation} "
         f"WHERE {column.internal} IS NOT NULL AND NOT {_is_zero(column)}"

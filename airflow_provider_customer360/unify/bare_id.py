@@ -26,7 +26,7 @@ from airflow_provider_customer360.unify.schema import (
     SourcePlan,
 )
 from airflow_provider_customer360.unify.spelling import words
-from airflow_provider_customer360.unify.standardise import standardised
+from airflow_provider_customer360.unify.standardise import by_default, with_standard_forms
 from airflow_provider_customer360.unify.table_kinds import names_customers, thing_of
 
 _BORNE_OUT = 0.9
@@ -93,8 +93,8 @@ def _is_table_of_customers(
     engine: Engine, plan: SourcePlan, column: ColumnPlan, others: Sequence[ColumnPlan]
 ) -> bool:
     def nearly_unique(one: ColumnPlan) -> bool:
-        value = standardised(one.output or "customer_id", one.internal, one.type)
-        distinct, values = engine.row(f"SELECT count(DISTINCT {value}), count({value}) FROM {plan.relation}")
+        keys = _with_forms(plan, v=(one, one.output or "customer_id"))
+        distinct, values = engine.row(f"SELECT count(DISTINCT v), count(v) FROM {keys}")
         return bool(distinct >= _NEARLY_UNIQUE * values)
 
     return nearly_unique(column) and any(nearly_unique(other) for other in others)
@@ -102,17 +102,20 @@ def _is_table_of_customers(
 
 def _borne_out(engine: Engine, plan: SourcePlan, plans: Sequence[SourcePlan]) -> set[str]:
     """The types of other sources whose values are ids of this table."""
-    found = set()
-    own = _key(_bare_id(plan), "customer_id")
+    found: set[str] = set()
+    if (bare := _bare_id(plan)) is None:
+        return found
+    own = _with_forms(plan, v=(bare, "customer_id"))
     for other in plans:
         for column in other.having(Role.IDENTIFIER) if other.name != plan.name else ():
             identifier_type = column.output or ""
             if identifier_type in ("email", "phone", "anonymous_id"):
                 continue
+            theirs = _with_forms(other, v=(column, identifier_type))
             contained, values, small = engine.row(
-                f"SELECT count(*) FILTER (v IN (SELECT {own} FROM {plan.relation})), count(*), "
+                f"SELECT count(*) FILTER (v IN (SELECT v FROM {own})), count(*), "
                 f"count(*) FILTER (regexp_full_match(v, '[0-9]{{1,{_SMALL_DIGITS}}}')) FROM "
-                f"(SELECT DISTINCT {_key(column, identifier_type)} AS v FROM {other.relation} "
+                f"(SELECT DISTINCT v FROM {theirs} "
                 f"WHERE {column.internal} IS NOT NULL ORDER BY hash(v) LIMIT {_VALUES}) WHERE v IS NOT NULL"
             )
             are_small = small > _AGREEMENT * values
@@ -127,18 +130,19 @@ def _borne_out(engine: Engine, plan: SourcePlan, plans: Sequence[SourcePlan]) ->
 
 def _agreement(engine: Engine, plan: SourcePlan, other: SourcePlan, identifier_type: str) -> bool | None:
     """Whether rows joined by the id agree on their e-mail or phone; None where nothing can be compared."""
+    bare = _bare_id(plan)
     theirs = next(column for column in other.having(Role.IDENTIFIER) if column.output == identifier_type)
     for contact in ("email", "phone"):
         mine = [column for column in plan.having(Role.IDENTIFIER) if column.output == contact]
         yours = [column for column in other.having(Role.IDENTIFIER) if column.output == contact]
-        if not mine or not yours:
+        if not (bare and mine and yours):
             continue
+        left = _with_forms(plan, k=(bare, identifier_type), v=(mine[0], contact))
+        right = _with_forms(other, k=(theirs, identifier_type), v=(yours[0], contact))
         same, pairs = engine.row(
-            f"SELECT count(*) FILTER (x.v = y.v), count(*) FROM "
-            f"(SELECT DISTINCT {_key(_bare_id(plan), identifier_type)} AS k, {_key(mine[0], contact)} AS v "
-            f"FROM {plan.relation}) AS x JOIN "
-            f"(SELECT DISTINCT {_key(theirs, identifier_type)} AS k, {_key(yours[0], contact)} AS v "
-            f"FROM {other.relation}) AS y USING (k) WHERE x.v IS NOT NULL AND y.v IS NOT NULL"
+            "SELECT count(*) FILTER (x.v = y.v), count(*) "
+            f"FROM (SELECT DISTINCT k, v FROM {left}) AS x JOIN (SELECT DISTINCT k, v FROM {right}) AS y "
+            "USING (k) WHERE x.v IS NOT NULL AND y.v IS NOT NULL"
         )
         if pairs:
             return bool(same >= _AGREEMENT * pairs)
@@ -170,8 +174,13 @@ def _bare_id(plan: SourcePlan) -> ColumnPlan | None:
     return next(ids, None)
 
 
-def _key(column: ColumnPlan | None, identifier_type: str) -> str:
-    return standardised(identifier_type, column.internal, column.type) if column else "NULL"
+def _with_forms(plan: SourcePlan, **columns: tuple[ColumnPlan, str]) -> str:
+    """The rows of a source, with standard forms of columns by types under the names given."""
+    forms = {
+        name: by_default(identifier_type, column.internal, column.type)
+        for name, (column, identifier_type) in columns.items()
+    }
+    return with_standard_forms(plan.relation, forms)
 
 
 def _replace(

@@ -69,7 +69,8 @@ class SourcePlan:
         rows: its number of rows.
         columns: every column of the source, in its order.
         forgotten: how many of its rows are of people who are to be forgotten; nothing tells of these.
-        combinations: about how many different combinations of raw identifiers its rows have.
+        combinations: about how many different combinations of raw identifiers its rows have;
+            0 without identifiers.
     """
 
     name: str

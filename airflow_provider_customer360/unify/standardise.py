@@ -55,34 +55,31 @@ def text(column: str, duckdb_type: str) -> str:
     return f"regexp_replace({trimmed}, '^([-+]?[0-9]+)\\.0+$', '\\1')"
 
 
-def standardised(type_name: str, column: str, duckdb_type: str) -> str:
-    """The standard form of a raw identifier value, or NULL, by the package's settings for a type.
+def by_default(type_name: str, column: str, duckdb_type: str) -> RawColumn:
+    """A raw column, compared by the package's settings for a type: before the user's are known."""
+    return RawColumn(rule(identifier_type(type_name)), column, duckdb_type)
 
-    For looks at values before it is known what is done with them, where a relation takes them by name. Phones
-    come out as digits with a leading ``+`` where they were written internationally; digits of other scripts
-    are not looked at, as that would name the text once more in an expression that names it often.
+
+def with_standard_forms(relation: str, columns: Mapping[str, RawColumn]) -> str:
+    """A relation for all columns of another and, under the names given, what raw ones are compared by: the
+    standard form or NULL, and as ``trimmed_<name>`` the text that it is made of.
+
+    For looks at values before records are made of them. Phones come out as digits with a leading ``+`` where
+    they were written internationally. Each pattern is there once: to prepare one takes longer than to match
+    thousands of values.
     """
-    default = rule(identifier_type(type_name))
-    values = {"t": text(column, duckdb_type)}
-    for name, expression in default.steps.items():
-        expression = "lower({t})" if name == "plain" else expression
-        values[name] = expression.format(**values)
-    return default.outcome(values)
-
-
-def with_standard_forms(relation: str, column: str, duckdb_type: str, types: Sequence[str]) -> str:
-    """A relation of one column of another, its ``trimmed`` text and, by the name of each type, the standard
-    form by the package's settings for it.
-
-    Each pattern is there once: to prepare one takes longer than to match thousands of values.
-    """
-    rules = [rule(identifier_type(name)) for name in types]
-    trimmed = f"(SELECT {column}, {text(column, duckdb_type)} AS trimmed FROM {relation})"
+    texts = [f"{text(one.name, one.type)} AS trimmed_{name}" for name, one in columns.items()]
     # Every rule refuses what is longer, but after all its patterns.
-    short = f"CASE WHEN strlen(trimmed) <= {LONGEST} THEN trimmed END"
-    query, steps = with_steps(trimmed, [(one, short) for one in rules])
-    forms = [f"{one.outcome(names)} AS {name}" for name, one, names in zip(types, rules, steps, strict=True)]
-    return f"(SELECT {', '.join([column, 'trimmed', *forms])} FROM {query})"
+    short = "CASE WHEN strlen(trimmed_{name}) <= {longest} THEN trimmed_{name} END"
+    query, steps = with_steps(
+        f"(SELECT {', '.join(['*', *texts])} FROM {relation})",
+        [(one.rule, short.format(name=name, longest=LONGEST)) for name, one in columns.items()],
+    )
+    forms = (
+        f"{one.rule.outcome(names)} AS {name}"
+        for (name, one), names in zip(columns.items(), steps, strict=True)
+    )
+    return f"(SELECT {', '.join(['*', *forms])} FROM {query})"
 
 
 def standardise(base: str, columns: Sequence[RawColumn], *, keep_raw: bool = False) -> str:

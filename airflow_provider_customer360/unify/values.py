@@ -11,7 +11,7 @@ from airflow_provider_customer360.unify.records import occurred_at
 from airflow_provider_customer360.unify.rules import LONGEST
 from airflow_provider_customer360.unify.schema import ColumnPlan, Role
 from airflow_provider_customer360.unify.staged import Staged, StagedColumn
-from airflow_provider_customer360.unify.standardise import with_standard_forms
+from airflow_provider_customer360.unify.standardise import by_default, with_standard_forms
 
 #: Sources up to this many rows are looked at whole; of larger ones, a sample of about this size that is
 #: the same in every run.
@@ -74,20 +74,20 @@ class Sample:
             return Finding(None, "its values are no identifiers")
         # Placeholders speak neither for nor against a type.
         key = r"[^\s.]" if column.type == "DOUBLE" else r"\S"  # 0.53 is no key, but a text may have dots
-        values, emails, compact, *phones = self._row(
+        values, emails, compact = self._row(
             column,
-            ["id", "phone"] if proposed == "phone" else ["id"],
-            "count(id)",
-            "count(id) FILTER (contains(trimmed, '@'))",
-            f"count(id) FILTER (regexp_full_match(trimmed, '{key}{{1,128}}'))",
-            *(["count(phone)"] if proposed == "phone" else []),
+            "id",
+            "count(form)",
+            "count(form) FILTER (contains(trimmed_form, '@'))",
+            f"count(form) FILTER (regexp_full_match(trimmed_form, '{key}{{1,128}}'))",
         )
         if not values:
             return Finding(proposed, "no value to check it by")
         if proposed == "email":
             return _share("email", emails, values, "hold an @")
         if proposed == "phone":
-            return _share("phone", phones[0], values, "look like phone numbers")
+            (phones,) = self._row(column, "phone", "count(form)")
+            return _share("phone", phones, values, "look like phone numbers")
         if emails >= _NEARLY_ALL * values:
             return Finding("email", "its values are e-mail addresses")
         if compact < _MOST * values:
@@ -117,15 +117,16 @@ class Sample:
         is_number = not is_text and not column.type.startswith(("DATE", "TIME"))
         return self._row(
             self.column(column.internal),
-            ["id"] if is_text else [],
-            f"count({'id' if is_text else column.internal})",
+            "id",
+            f"count({'form' if is_text else column.internal})",
             f"count(*) FILTER (year({moment}) BETWEEN {1990 if is_number else 1970} AND 2100)",
         )
 
-    def _row(self, column: StagedColumn, types: Sequence[str], *items: str) -> tuple[int, ...]:
-        """Count the values of a column, whose standard forms have the names of these types."""
+    def _row(self, column: StagedColumn, identifier_type: str, *items: str) -> tuple[int, ...]:
+        """Count the values of a column, of which ``form`` is the standard form by a type."""
         relation = self._table if column.internal in self._sampled else self._whole
-        values = with_standard_forms(relation, column.internal, column.type, types)
+        form = by_default(identifier_type, column.internal, column.type)
+        values = with_standard_forms(relation, {"form": form})
         return self._engine.row(
             f"SELECT {', '.join(items)} FROM {values}", doing=f"looking at column {column.name!r}"
         )

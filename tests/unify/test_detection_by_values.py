@@ -46,7 +46,7 @@ def test_the_guest_number_joins_nobody() -> None:
 
 @pytest.mark.parametrize("name", ["customer_id", "id"])
 def test_the_guest_number_joins_nobody_in_a_large_source(name: str) -> None:
-    """However they are written, and far apart."""
+    """Zeros are the guests' however they are written and wherever they stand."""
     people = 30_000
     crm = pa.table(
         {
@@ -237,6 +237,8 @@ def test_phones_are_told_in_any_digits(zero: int) -> None:
     shop = pd.DataFrame({"phone": numbers, "amount": 1})
     assert column({"crm": crm, "shop": shop}, "crm", "mobile")["output"] == "phone"
     assert len(profiles({"crm": crm, "shop": shop})) == 50
+    guests = crm.assign(customer_id=0)
+    assert "guests" in column({"shop": guests}, "shop", "customer_id")["reason"]
 
 
 @pytest.mark.parametrize("rows", [100, 25_000])
